@@ -1,0 +1,2 @@
+#include "rocksdb_shim.h"
+#include <rocksdb/db.h>
