@@ -1,0 +1,169 @@
+package import Primitives
+
+/// What the shell must do after an event. The order is part of the contract:
+///
+/// - `messages` may leave at once, whatever else is here.
+/// - `append` goes to the log in the order of its tickets. `append.messagesAfterDurable` leave once
+///   that work, and all work of lower tickets, is durable, and `appended(_:)` is called then.
+/// - `committed` is durable in this replica's log already; it goes to the state machine in order,
+///   and `applied(through:)` is called as it advances.
+/// - Each of `fetches` is answered once by `entriesFetched(_:)`.
+package struct Effects: Hashable, Sendable {
+    /// May leave now.
+    package var messages: [RaftMessage] = []
+    package var append: AppendWork?
+    package var committed: [CommittedRange] = []
+    /// Linearizable once the state machine has applied the read's index.
+    package var readsReady: [ReadReady] = []
+    package var readsRefused: [ReadRefused] = []
+    package var fetches: [FetchRequest] = []
+    /// Role, term or known leader have changed: how they are now.
+    package var roleChange: RoleChange?
+    /// Messages and answers that no correct peer or disk would have sent; they changed nothing.
+    package var faults: [ContractBreach] = []
+
+    package init() {}
+
+    package var isEmpty: Bool { self == Effects() }
+}
+
+/// Names one append. Tickets rise by one with each `AppendWork` of a `RaftGroup` value, and storage
+/// acknowledges them in that order: an acknowledgement is thus never taken for that of later
+/// entries at the same indices (ABA).
+package struct AppendTicket: Hashable, Comparable, Sendable {
+    package var rawValue: UInt64
+    package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// One atomic step of the log. All parts may be empty: then it only orders its messages behind the
+/// work before it.
+package struct AppendWork: Hashable, Sendable {
+    package var ticket: AppendTicket
+    /// Written when term or vote have changed, and along with entries. Its commit index never
+    /// exceeds what is durable already.
+    package var hardState: HardState?
+    /// The log's entries from here on are replaced by `entries`; nil when `entries` only extend it.
+    package var replacedFrom: LogIndex?
+    /// Contiguous.
+    package var entries: [LogEntry]
+    package var messagesAfterDurable: [RaftMessage]
+
+    package init(
+        ticket: AppendTicket, hardState: HardState?, replacedFrom: LogIndex?,
+        entries: [LogEntry], messagesAfterDurable: [RaftMessage]
+    ) {
+        self.ticket = ticket
+        self.hardState = hardState
+        self.replacedFrom = replacedFrom
+        self.entries = entries
+        self.messagesAfterDurable = messagesAfterDurable
+    }
+}
+
+/// Committed and durable entries for the state machine, each handed out once, in order.
+package struct CommittedRange: Hashable, Sendable {
+    package var first: LogIndex
+    package var through: LogIndex
+    /// The entries; nil when they are no longer in memory and must be read from the log, in chunks
+    /// of the reader's choice.
+    package var entries: [LogEntry]?
+
+    package init(first: LogIndex, through: LogIndex, entries: [LogEntry]?) {
+        self.first = first
+        self.through = through
+        self.entries = entries
+    }
+}
+
+package struct ReadReady: Hashable, Sendable {
+    package var token: UInt64
+    package var index: LogIndex
+
+    package init(token: UInt64, index: LogIndex) {
+        self.token = token
+        self.index = index
+    }
+}
+
+package struct ReadRefused: Hashable, Sendable {
+    package var token: UInt64
+    package var reason: ReadRefusal
+
+    package init(token: UInt64, reason: ReadRefusal) {
+        self.token = token
+        self.reason = reason
+    }
+}
+
+/// Entries that a leader needs from its own log for a follower far behind.
+package struct FetchRequest: Hashable, Sendable {
+    /// Unique within this `RaftGroup` value; goes back in the answer.
+    package var id: UInt64
+    package var replica: ReplicaID
+    package var first: LogIndex
+    package var through: LogIndex
+    /// Payload bytes wanted at most; a first entry larger than this is wanted all the same.
+    package var maxBytes: Int
+
+    package init(id: UInt64, replica: ReplicaID, first: LogIndex, through: LogIndex, maxBytes: Int)
+    {
+        self.id = id
+        self.replica = replica
+        self.first = first
+        self.through = through
+        self.maxBytes = maxBytes
+    }
+}
+
+package struct FetchedEntries: Hashable, Sendable {
+    package var request: FetchRequest
+    /// Contiguous from `request.first`, at least one; nil when the log could not be read, and the
+    /// follower is tried again at its next sign of life.
+    package var entries: [LogEntry]?
+
+    package init(request: FetchRequest, entries: [LogEntry]?) {
+        self.request = request
+        self.entries = entries
+    }
+}
+
+package enum Role: Hashable, Sendable {
+    case follower
+    /// Asks whether it would win before it disturbs anyone (thesis §9.6).
+    case preCandidate
+    case candidate
+    case leader
+}
+
+package struct RoleChange: Hashable, Sendable {
+    package var role: Role
+    package var term: Term
+    package var leader: ReplicaID?
+
+    package init(role: Role, term: Term, leader: ReplicaID?) {
+        self.role = role
+        self.term = term
+        self.leader = leader
+    }
+}
+
+/// What a peer or the log did that Raft forbids. The shell reports it; the group has ignored it.
+package enum ContractBreach: Hashable, Sendable {
+    case wrongGroup(from: ReplicaID, group: GroupID)
+    case wrongRecipient(from: ReplicaID, to: ReplicaID)
+    /// Entries not contiguous, or with terms or stamps that fall, or terms above the message's.
+    case malformedAppend(from: ReplicaID, at: LogIndex)
+    /// Two leaders in one term.
+    case secondLeader(from: ReplicaID, known: ReplicaID, term: Term)
+    /// A leader would replace a committed entry, or one that the term's own leader wrote.
+    case conflictWithSettledEntry(from: ReplicaID, at: LogIndex)
+    /// A commit index, or an acknowledgement, beyond the end of the log.
+    case beyondLog(from: ReplicaID, index: LogIndex, lastIndex: LogIndex)
+    /// A configuration entry, which this version does not take part in.
+    case unsupportedConfigurationEntry(from: ReplicaID, at: LogIndex)
+    /// The log returned entries other than those that it was asked for.
+    case wrongEntriesFetched(first: LogIndex, at: LogIndex)
+    /// A follower needs entries that the log no longer holds.
+    case entriesNoLongerInLog(replica: ReplicaID, needed: LogIndex, firstIndex: LogIndex)
+}

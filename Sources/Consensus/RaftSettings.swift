@@ -1,0 +1,70 @@
+/// The limits and timeouts of one Raft group. Ticks are the caller's: the shell calls `ticked()`
+/// at a fixed interval, and nothing here knows how long that is.
+package struct RaftSettings: Hashable, Sendable {
+    /// Ticks without word from a leader after which a follower campaigns; each wait is drawn anew
+    /// from `electionTimeoutTicks ..< 2 * electionTimeoutTicks` (thesis §3.4). It is also how long
+    /// a leader is believed alive, so that votes are refused (thesis §4.2.3), how often a leader
+    /// checks that a quorum still answers (§6.2), and how long a read waits for its answer.
+    package var electionTimeoutTicks: Int
+    /// Ticks between a leader's heartbeats. Below `electionTimeoutTicks`.
+    package var heartbeatTicks: Int
+    /// Payload bytes of the entries in one append message. A single entry above it travels alone.
+    package var maxEntryBytesPerAppend: Int
+    /// Append messages that a leader sends to one replicating follower ahead of its answers. At the
+    /// limit that follower waits until an answer frees a place.
+    package var maxInflightAppends: Int
+    /// Payload bytes in those messages. A message may start while the sum is below the limit, so
+    /// that one large entry is never stuck; the overshoot is at most one message.
+    package var maxInflightBytes: Int
+    /// Payload bytes of one proposed entry. A larger one is refused with `entryTooLarge`.
+    package var maxEntryBytes: Int
+    /// Payload bytes of a leader's entries that are not yet both committed and durable on its own
+    /// disk. A proposal that would exceed it is refused with `uncommittedTailFull`, unless nothing
+    /// is waiting.
+    package var maxUncommittedBytes: Int
+    /// Payload bytes kept in memory behind the log's end. Older entries go first, never one that is
+    /// not both committed and durable; what has gone is fetched from the log when it is needed.
+    package var cacheBytesMax: Int
+    /// Payload bytes of one handout of committed entries. A single larger entry goes alone.
+    package var maxHandoutBytes: Int
+    /// Handouts of committed entries that may wait for `applied(through:)`. At the limit, further
+    /// committed entries stay in the log until one comes back.
+    package var maxHandoutsInFlight: Int
+    /// Linearizable reads that may wait at this replica for their index, its own tokens and batches
+    /// forwarded by followers together. Above it a read is refused with `tooManyReads`.
+    package var maxPendingReads: Int
+
+    package init(
+        electionTimeoutTicks: Int = 10,
+        heartbeatTicks: Int = 1,
+        maxEntryBytesPerAppend: Int = 1 << 20,
+        maxInflightAppends: Int = 256,
+        maxInflightBytes: Int = 32 << 20,
+        maxEntryBytes: Int = 24 << 20,
+        maxUncommittedBytes: Int = 64 << 20,
+        cacheBytesMax: Int = 32 << 20,
+        maxHandoutBytes: Int = 4 << 20,
+        maxHandoutsInFlight: Int = 4,
+        maxPendingReads: Int = 16_384
+    ) {
+        precondition(
+            heartbeatTicks >= 1 && electionTimeoutTicks > heartbeatTicks,
+            "heartbeatTicks \(heartbeatTicks), electionTimeoutTicks \(electionTimeoutTicks)")
+        precondition(
+            maxEntryBytesPerAppend > 0 && maxInflightAppends > 0 && maxInflightBytes > 0
+                && maxEntryBytes > 0 && maxUncommittedBytes > 0 && cacheBytesMax >= 0
+                && maxHandoutBytes > 0 && maxHandoutsInFlight > 0 && maxPendingReads > 0,
+            "every limit is above zero")
+        self.electionTimeoutTicks = electionTimeoutTicks
+        self.heartbeatTicks = heartbeatTicks
+        self.maxEntryBytesPerAppend = maxEntryBytesPerAppend
+        self.maxInflightAppends = maxInflightAppends
+        self.maxInflightBytes = maxInflightBytes
+        self.maxEntryBytes = maxEntryBytes
+        self.maxUncommittedBytes = maxUncommittedBytes
+        self.cacheBytesMax = cacheBytesMax
+        self.maxHandoutBytes = maxHandoutBytes
+        self.maxHandoutsInFlight = maxHandoutsInFlight
+        self.maxPendingReads = maxPendingReads
+    }
+}

@@ -1,0 +1,82 @@
+package import Primitives
+
+/// What a replica finds on its disk at the start. Everything in it is durable.
+package struct RestoredState: Hashable, Sendable {
+    package var hardState: HardState
+    /// In force at the end of the log: the bootstrap's as long as the log holds none.
+    package var configuration: Configuration
+    package var log: LogSummary
+    /// What the state machine has durably applied; committed entries are handed out from the next.
+    package var appliedIndex: LogIndex
+    /// Counts this replica's starts, strictly rising.
+    package var incarnation: UInt64
+
+    package init(
+        hardState: HardState, configuration: Configuration, log: LogSummary,
+        appliedIndex: LogIndex, incarnation: UInt64
+    ) {
+        self.hardState = hardState
+        self.configuration = configuration
+        self.log = log
+        self.appliedIndex = appliedIndex
+        self.incarnation = incarnation
+    }
+}
+
+/// Where the log begins and ends, and the term of every entry between: enough to answer
+/// `term(at:)` without reading the disk.
+package struct LogSummary: Hashable, Sendable {
+    /// The first entry that the log still holds; one above `lastIndex` when it holds none.
+    package var firstIndex: LogIndex
+    package var lastIndex: LogIndex
+    /// The term of the entry before `firstIndex`; zero when that is index zero.
+    package var termBeforeFirst: Term
+    /// One per term in the log, ascending in both fields; the first begins at `firstIndex`.
+    package var termRuns: [TermRun]
+    /// The highest stamp in the log, or of what was removed before it; zero when there was none.
+    package var lastTimestamp: HybridTimestamp
+
+    package init(
+        firstIndex: LogIndex, lastIndex: LogIndex, termBeforeFirst: Term, termRuns: [TermRun],
+        lastTimestamp: HybridTimestamp
+    ) {
+        self.firstIndex = firstIndex
+        self.lastIndex = lastIndex
+        self.termBeforeFirst = termBeforeFirst
+        self.termRuns = termRuns
+        self.lastTimestamp = lastTimestamp
+    }
+
+    /// A log that never held an entry.
+    package static let empty = LogSummary(
+        firstIndex: LogIndex(1), lastIndex: .zero, termBeforeFirst: .zero, termRuns: [],
+        lastTimestamp: .zero)
+}
+
+/// Entries of one term, from `firstIndex` up to the next run or the log's end.
+package struct TermRun: Hashable, Sendable {
+    package var firstIndex: LogIndex
+    package var term: Term
+
+    package init(firstIndex: LogIndex, term: Term) {
+        self.firstIndex = firstIndex
+        self.term = term
+    }
+}
+
+/// Why a restored state cannot be trusted: the disk broke its contract. Such a replica must
+/// neither vote nor serve.
+package enum RestoreFailure: Error, Hashable, Sendable {
+    /// The log's bounds or term runs contradict each other.
+    case inconsistentLog(LogSummary)
+    /// The log holds a term that the hard state has not reached.
+    case logAheadOfTerm(lastTerm: Term, term: Term)
+    /// The commit index was known and the entries were durable; now they are missing.
+    case committedEntriesMissing(commitIndex: LogIndex, lastIndex: LogIndex)
+    /// The state machine holds what the log does not.
+    case appliedAheadOfLog(appliedIndex: LogIndex, lastIndex: LogIndex)
+    /// The log begins behind what the state machine needs next.
+    case appliedBehindLog(appliedIndex: LogIndex, firstIndex: LogIndex)
+    /// No voter at all.
+    case noVoters
+}
