@@ -1,0 +1,21 @@
+/// The limits of a client connection.
+package struct RPCClientSettings: Sendable {
+    /// Largest response message in bytes. A larger one ends its call with RESOURCE_EXHAUSTED.
+    package var responseBytesMax = 256 << 20
+    /// Calls open at once, when the server allows more.
+    package var concurrentCallsMax = 4096
+    /// Calls that wait for a connection or for the server's limit on streams. One more fails with
+    /// RESOURCE_EXHAUSTED, not sent.
+    package var queuedCallsMax = 16_384
+    /// Flow-control window of each stream. A stream's messages that have not been consumed yet
+    /// take about twice this, plus one message.
+    package var streamWindowBytes = 1 << 20
+    package var connectionWindowBytes = 16 << 20
+    package var connectTimeout: Duration = .seconds(5)
+    /// A connection with open calls and no frame from the server for this long is sent a PING…
+    package var keepaliveInterval: Duration = .seconds(10)
+    /// …and closed when nothing comes within this time after it: its calls end with UNAVAILABLE.
+    package var keepaliveTimeout: Duration = .seconds(5)
+
+    package init() {}
+}
