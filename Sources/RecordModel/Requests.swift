@@ -75,9 +75,11 @@ package struct RangeRequest: Hashable, Sendable {
     }
 }
 
-/// One condition of a transaction: true when it holds for every key in the range. A single key
-/// that does not exist compares as version, revisions and lease 0; its value compares unequal to
-/// everything, so every compare of its value is false (etcd `applyCompare`).
+/// One condition of a transaction: true when it holds for every key in the range. A range that
+/// holds no key compares as version, revisions and lease 0, and every compare of its value is
+/// false, `notEqual` too (etcd `applyCompare`).
+///
+/// All compares of a transaction, those of nested ones included, look at the state before it.
 package struct Compare: Hashable, Sendable {
     package enum Relation: UInt8, Sendable { case equal, greater, less, notEqual }
     package enum Target: Hashable, Sendable {

@@ -43,6 +43,10 @@ package enum CommandRefusal: Error, Hashable, Sendable {
     /// The revision has not been reached.
     case futureRevision(current: Revision)
     case leaseNotFound(Int64)
+    /// A value was given together with `ignoresValue`.
+    case valueProvided
+    /// A lease was given together with `ignoresLease`.
+    case leaseProvided
     /// A restore into this keyspace has begun and not been activated: it neither serves nor writes.
     case restoring(restoreID: String)
     /// A restore was asked for in a keyspace that holds records.
@@ -72,6 +76,8 @@ package struct CommandOutcome: Hashable, Sendable {
 
 package enum CommandResult: Hashable, Sendable {
     case operation(OperationResult)
+    /// The floor stands at the revision asked for.
+    case compacted
     case restore(RestoreProgress)
 }
 

@@ -1,0 +1,18 @@
+import Primitives
+import RecordModel
+
+/// What applying one log entry gave.
+package struct AppliedEntry: Hashable, Sendable {
+    package var index: LogIndex
+    /// nil where the entry was no command (a leader's empty entry, a configuration), or one whose
+    /// bytes could not be decoded.
+    package var proposalID: ProposalID?
+    /// nil where the entry was no command.
+    package var outcome: CommandOutcome?
+
+    package init(index: LogIndex, proposalID: ProposalID?, outcome: CommandOutcome?) {
+        self.index = index
+        self.proposalID = proposalID
+        self.outcome = outcome
+    }
+}
