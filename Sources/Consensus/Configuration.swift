@@ -1,4 +1,4 @@
-package import Primitives
+import Primitives
 
 /// Who belongs to a group, and how: replicated in `.configuration` entries.
 package struct Configuration: Hashable, Sendable {

@@ -1,4 +1,4 @@
-package import Primitives
+import Primitives
 
 /// What the shell must do after an event. The order is part of the contract:
 ///
@@ -160,6 +160,8 @@ package enum ContractBreach: Hashable, Sendable {
     case conflictWithSettledEntry(from: ReplicaID, at: LogIndex)
     /// A commit index, or an acknowledgement, beyond the end of the log.
     case beyondLog(from: ReplicaID, index: LogIndex, lastIndex: LogIndex)
+    /// A read round that this leader has not begun.
+    case unknownRound(from: ReplicaID, round: UInt64)
     /// A configuration entry, which this version does not take part in.
     case unsupportedConfigurationEntry(from: ReplicaID, at: LogIndex)
     /// The log returned entries other than those that it was asked for.

@@ -1,4 +1,4 @@
-package import Primitives
+import Primitives
 
 /// A command that a leader is asked to append.
 package struct Proposal: Hashable, Sendable {

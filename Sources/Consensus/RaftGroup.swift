@@ -1,56 +1,132 @@
-package import Primitives
+import Primitives
 
-/// One replica of one Raft group, as a value: each method tells it what happened, and returns what
-/// to do.
+/// One replica of one Raft group, as a value: each method tells it what happened, and the `Effects`
+/// that it returns say what to do, and what must be durable before what. It follows Ongaro's thesis
+/// ("Consensus: Bridging Theory and Practice", 2014); PreVote (§9.6) and CheckQuorum (§6.2) are
+/// always on. It reads no clock, draws no chance of its own and performs no input or output, so the
+/// same events from the same seed give the same effects.
+///
+/// Invariants, checked by `checkInvariants(since:)`; "durable" means acknowledged by `appended`:
+///
+/// 1. `firstIndex - 1 ≤ appliedIndex ≤ handedIndex ≤ min(commitIndex, durableIndex)`, and
+///    `commitIndex, durableIndex ≤ lastIndex`.
+/// 2. Terms never fall along the log, and none is above `term`.
+/// 3. The cache ends with the log, agrees with the log's terms, has strictly rising stamps that do
+///    not exceed `lastTimestamp`, and holds every entry that is not durable.
+/// 4. The cache exceeds its limit only by entries that are not yet both committed and durable.
+/// 5. At most one of candidacy and leadership exists. Whoever campaigns for votes or leads has
+///    voted for itself; `leader` is this replica exactly when it leads.
+/// 6. Leader: `matchIndex < nextIndex` and `matchIndex ≤ lastIndex` for every other member, and
+///    nothing is in flight while probing.
+/// 7. Leader: appends in flight never exceed their count, nor their bytes by more than one message.
+/// 8. Leader: what is committed is durable at a quorum, as soon as the term has committed.
+/// 9. Appends in flight to storage have rising tickets and ends not above the log's.
+/// 10. Reads waiting never exceed their limit; a leader's are ordered by round, and no round beyond
+///     the next is asked for.
+///
+/// Between an earlier moment and a later one:
+///
+/// 11. `term`, `commitIndex`, `appliedIndex` and `handedIndex` never fall.
+/// 12. Within a term a vote is given once and not changed, and the leader, once known, is not
+///     replaced by another.
+/// 13. The terms of entries up to the earlier commit index stay as they were.
+/// 14. Leader Append-Only: while a replica leads a term, its log only grows (thesis §3.4).
 package struct RaftGroup: Sendable {
     package let group: GroupID
     package let replica: ReplicaID
     package let settings: RaftSettings
+    package internal(set) var configuration: Configuration
 
+    package internal(set) var term: Term
+    /// Whom this replica voted for in `term`.
+    package internal(set) var vote: ReplicaID?
+    /// The leader of `term`, as far as known.
+    package internal(set) var leader: ReplicaID?
+    var log: RaftLog
+    var candidacy: Candidacy?
+    var leadership: Leadership?
+    var forwarded = ForwardedReads()
+
+    let incarnation: UInt64
+    /// Since the start.
+    var ticks: UInt64 = 0
+    /// Ticks since a leader was heard, a vote granted, or a campaign begun.
+    var electionElapsed = 0
+    /// The wait in force, drawn anew for each campaign and each change of role.
+    var electionWait = 0
+    var generator: SeededGenerator
+
+    /// What the event in progress has led to so far.
+    var effects = Effects()
+    var work = PendingWork()
+    var nextTicket = AppendTicket(1)
+    var nextFetch: UInt64 = 1
+    var announced: RoleChange
+    /// The last slice taken for an append, which followers in step share.
+    var sharedSlice: SharedSlice?
+
+    /// The parts of an `AppendWork`.
+    struct PendingWork: Sendable {
+        var writesHardState = false
+        var replacedFrom: LogIndex?
+        var entries: [LogEntry] = []
+        var messages: [RaftMessage] = []
+
+        var writesNothing: Bool { !writesHardState && replacedFrom == nil && entries.isEmpty }
+    }
+
+    struct SharedSlice: Sendable {
+        let first: LogIndex
+        let entries: [LogEntry]
+        let bytes: Int
+    }
+
+    /// A replica starts as a follower that knows no leader. Call `started()` next.
+    ///
     /// - Parameter seed: of the randomised election timeouts; differs between replicas.
-    /// - Throws: `RestoreFailure` when the disk's parts contradict each other.
+    /// - Throws: `RestoreFailure` when the parts of the disk contradict each other.
     package init(
         group: GroupID, replica: ReplicaID, settings: RaftSettings, restored: RestoredState,
         seed: UInt64
     ) throws(RestoreFailure) {
+        guard !restored.configuration.voters.incoming.isEmpty else { throw .noVoters }
+        let log = try RaftLog(restored)
+        guard log.lastTerm <= restored.hardState.term else {
+            throw .logAheadOfTerm(lastTerm: log.lastTerm, term: restored.hardState.term)
+        }
         self.group = group
         self.replica = replica
         self.settings = settings
-        fatalError("in progress")
+        self.log = log
+        configuration = restored.configuration
+        term = restored.hardState.term
+        vote = restored.hardState.vote
+        incarnation = restored.incarnation
+        generator = SeededGenerator(seed: seed)
+        announced = RoleChange(role: .follower, term: restored.hardState.term, leader: nil)
+        restartElectionWait()
     }
 
-    package var role: Role { fatalError("in progress") }
-    package var term: Term { fatalError("in progress") }
-    /// The leader of this term, as far as known.
-    package var leader: ReplicaID? { fatalError("in progress") }
-    package var commitIndex: LogIndex { fatalError("in progress") }
-    package var appliedIndex: LogIndex { fatalError("in progress") }
-    package var firstIndex: LogIndex { fatalError("in progress") }
-    package var lastIndex: LogIndex { fatalError("in progress") }
-    package var durableIndex: LogIndex { fatalError("in progress") }
-    package var configuration: Configuration { fatalError("in progress") }
-
-    /// After `init`, once: hands out what is committed and not yet applied; a group with one voter
-    /// campaigns with its first ticks like any other.
-    package mutating func started() -> Effects { fatalError("in progress") }
-    /// One tick of the shell's clock has passed.
-    package mutating func ticked() -> Effects { fatalError("in progress") }
-    package mutating func received(_ message: RaftMessage) -> Effects { fatalError("in progress") }
-    /// - Parameter wallClock: microseconds since 1970, as this node's clock reads now.
-    package mutating func proposed(
-        _ proposals: [Proposal], wallClock: UInt64
-    ) -> (ProposalOutcome, Effects) { fatalError("in progress") }
-    /// Each token ends once, in `readsReady` or `readsRefused`, of this call or a later one.
-    package mutating func readRequested(_ token: UInt64) -> Effects { fatalError("in progress") }
-    /// Several reads at once share one confirmation of leadership.
-    package mutating func readsRequested(_ tokens: [UInt64]) -> Effects {
-        fatalError("in progress")
+    package var role: Role {
+        if leadership != nil { return .leader }
+        switch candidacy?.stage {
+        case .preVote: return .preCandidate
+        case .vote: return .candidate
+        case nil: return .follower
+        }
     }
-    /// The work of this ticket, and of all before it, is durable.
-    package mutating func appended(_ ticket: AppendTicket) -> Effects { fatalError("in progress") }
-    /// The state machine has applied everything up to here.
-    package mutating func applied(through index: LogIndex) -> Effects { fatalError("in progress") }
-    package mutating func entriesFetched(_ fetched: FetchedEntries) -> Effects {
-        fatalError("in progress")
+
+    package var commitIndex: LogIndex { log.commitIndex }
+    package var appliedIndex: LogIndex { log.appliedIndex }
+    /// The last entry handed out in `Effects.committed`.
+    package var handedIndex: LogIndex { log.handedIndex }
+    package var firstIndex: LogIndex { log.firstIndex }
+    package var lastIndex: LogIndex { log.lastIndex }
+    package var durableIndex: LogIndex { log.durableIndex }
+    /// Nil before `firstIndex - 1` and behind `lastIndex`.
+    package func term(at index: LogIndex) -> Term? { log.term(at: index) }
+    /// A leader that has committed an entry of its term: it knows the group's commit index.
+    package var hasCommittedInTerm: Bool {
+        leadership.map { log.commitIndex >= $0.openingIndex } ?? false
     }
 }

@@ -1,4 +1,4 @@
-package import Primitives
+import Primitives
 
 /// What replicas of a group say to each other. A message may be lost, delayed, repeated or
 /// overtaken; nothing depends on its arrival but progress.

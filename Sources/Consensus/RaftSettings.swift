@@ -1,5 +1,6 @@
 /// The limits and timeouts of one Raft group. Ticks are the caller's: the shell calls `ticked()`
-/// at a fixed interval, and nothing here knows how long that is.
+/// at a fixed interval, and nothing here knows how long that is. Where entries are counted in bytes,
+/// each counts its payload and 32 more, so that empty ones have a limit too.
 package struct RaftSettings: Hashable, Sendable {
     /// Ticks without word from a leader after which a follower campaigns; each wait is drawn anew
     /// from `electionTimeoutTicks ..< 2 * electionTimeoutTicks` (thesis §3.4). It is also how long
@@ -8,24 +9,24 @@ package struct RaftSettings: Hashable, Sendable {
     package var electionTimeoutTicks: Int
     /// Ticks between a leader's heartbeats. Below `electionTimeoutTicks`.
     package var heartbeatTicks: Int
-    /// Payload bytes of the entries in one append message. A single entry above it travels alone.
+    /// Bytes of the entries in one append message. A single entry above it travels alone.
     package var maxEntryBytesPerAppend: Int
     /// Append messages that a leader sends to one replicating follower ahead of its answers. At the
     /// limit that follower waits until an answer frees a place.
     package var maxInflightAppends: Int
-    /// Payload bytes in those messages. A message may start while the sum is below the limit, so
+    /// Bytes of the entries in those messages. A message may start while the sum is below the limit, so
     /// that one large entry is never stuck; the overshoot is at most one message.
     package var maxInflightBytes: Int
-    /// Payload bytes of one proposed entry. A larger one is refused with `entryTooLarge`.
+    /// Payload bytes of one proposed entry, without the 32. A larger one is refused with `entryTooLarge`.
     package var maxEntryBytes: Int
-    /// Payload bytes of a leader's entries that are not yet both committed and durable on its own
+    /// Bytes of a leader's entries that are not yet both committed and durable on its own
     /// disk. A proposal that would exceed it is refused with `uncommittedTailFull`, unless nothing
     /// is waiting.
     package var maxUncommittedBytes: Int
-    /// Payload bytes kept in memory behind the log's end. Older entries go first, never one that is
+    /// Bytes of entries kept in memory behind the log's end. Older entries go first, never one that is
     /// not both committed and durable; what has gone is fetched from the log when it is needed.
     package var cacheBytesMax: Int
-    /// Payload bytes of one handout of committed entries. A single larger entry goes alone.
+    /// Bytes of one handout of committed entries. A single larger entry goes alone.
     package var maxHandoutBytes: Int
     /// Handouts of committed entries that may wait for `applied(through:)`. At the limit, further
     /// committed entries stay in the log until one comes back.

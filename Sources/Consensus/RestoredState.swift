@@ -1,4 +1,4 @@
-package import Primitives
+import Primitives
 
 /// What a replica finds on its disk at the start. Everything in it is durable.
 package struct RestoredState: Hashable, Sendable {

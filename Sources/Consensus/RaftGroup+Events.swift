@@ -1,0 +1,120 @@
+import Primitives
+
+// Every way in. Each method is one event, and ends with `finishEvent`.
+extension RaftGroup {
+    /// The first event, once: hands out what is committed and not yet applied.
+    package mutating func started() -> Effects {
+        finishEvent()
+    }
+
+    /// One tick of the shell's clock has passed.
+    package mutating func ticked() -> Effects {
+        ticks += 1
+        if leadership != nil { leaderTicked() } else { followerTicked() }
+        return finishEvent()
+    }
+
+    package mutating func received(_ message: RaftMessage) -> Effects {
+        handle(message)
+        return finishEvent()
+    }
+
+    /// Appends the proposals to a leader's log, all or none, as one append and one message to each
+    /// follower. Entries are stamped above every stamp in the log.
+    ///
+    /// - Parameter wallClock: microseconds since 1970, as this node's clock reads now.
+    package mutating func proposed(
+        _ proposals: [Proposal], wallClock: UInt64
+    ) -> (ProposalOutcome, Effects) {
+        let outcome = propose(proposals, wallClock: wallClock)
+        return (outcome, finishEvent())
+    }
+
+    /// A linearizable read wants its index. The token ends once, in `readsReady` or `readsRefused`,
+    /// of this call or a later one.
+    package mutating func readRequested(_ token: UInt64) -> Effects {
+        readsRequested([token])
+    }
+
+    /// As `readRequested`, for several at once.
+    package mutating func readsRequested(_ tokens: [UInt64]) -> Effects {
+        if leadership != nil {
+            leaderRead(tokens.map(ReadOrigin.token))
+        } else {
+            forwardReads(tokens)
+        }
+        return finishEvent()
+    }
+
+    /// The work of this ticket, and of all before it, is durable. A ticket acknowledged already is
+    /// acknowledged again without effect.
+    package mutating func appended(_ ticket: AppendTicket) -> Effects {
+        precondition(
+            ticket < nextTicket, "ticket \(ticket.rawValue) of \(nextTicket.rawValue - 1) issued")
+        log.acknowledged(ticket)
+        if case .vote(let ownVote)? = candidacy?.stage, ticket >= ownVote {
+            recordVote(of: replica, granted: true)
+        }
+        advanceCommit()
+        return finishEvent()
+    }
+
+    /// The state machine has applied everything up to here, which has been handed out.
+    package mutating func applied(through index: LogIndex) -> Effects {
+        log.applied(through: index)
+        return finishEvent()
+    }
+
+    /// The log's answer to one of `Effects.fetches`.
+    package mutating func entriesFetched(_ fetched: FetchedEntries) -> Effects {
+        sendFetched(fetched)
+        return finishEvent()
+    }
+
+    private mutating func finishEvent() -> Effects {
+        sendCommitNotices()
+        while let range = log.nextHandout(settings) { effects.committed.append(range) }
+        issueWork()
+        log.evict(settings)
+        let now = RoleChange(role: role, term: term, leader: leader)
+        if now != announced {
+            announced = now
+            effects.roleChange = now
+        }
+        sharedSlice = nil
+        defer { effects = Effects() }
+        return effects
+    }
+
+    /// Turns what the event wrote into an `AppendWork`. Messages that waited for nothing leave now.
+    private mutating func issueWork() {
+        if work.writesNothing && log.appendsInFlight.isEmpty {
+            effects.messages += work.messages
+        } else if !work.writesNothing || !work.messages.isEmpty {
+            let writesHardState = work.writesHardState || !work.entries.isEmpty
+            // A commit index above what is durable could survive a crash that its entries do not.
+            let hardState = HardState(
+                term: term, vote: vote, commitIndex: min(log.commitIndex, log.durableIndex))
+            effects.append = AppendWork(
+                ticket: nextTicket, hardState: writesHardState ? hardState : nil,
+                replacedFrom: work.replacedFrom, entries: work.entries,
+                messagesAfterDurable: work.messages)
+            log.issued(nextTicket)
+            nextTicket = AppendTicket(nextTicket.rawValue + 1)
+        }
+        work = PendingWork()
+    }
+
+    func message(_ kind: RaftMessage.Kind, to peer: ReplicaID, term: Term? = nil) -> RaftMessage {
+        RaftMessage(group: group, from: replica, to: peer, term: term ?? self.term, kind: kind)
+    }
+
+    mutating func sendNow(_ kind: RaftMessage.Kind, to peer: ReplicaID, term: Term? = nil) {
+        effects.messages.append(message(kind, to: peer, term: term))
+    }
+
+    /// Behind everything that this replica has written so far, in this event too.
+    mutating func sendWhenDurable(_ kind: RaftMessage.Kind, to peer: ReplicaID, term: Term? = nil) {
+        work.messages.append(message(kind, to: peer, term: term))
+    }
+}

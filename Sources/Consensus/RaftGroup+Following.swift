@@ -1,0 +1,97 @@
+import Primitives
+
+// The follower's side of replication: thesis §3.5.
+extension RaftGroup {
+    mutating func receivedAppend(_ request: AppendRequest, from leader: ReplicaID) {
+        guard isWellFormed(request, from: leader) else { return }
+        let end = request.previousIndex + UInt64(request.entries.count)
+        // Committed entries are the leader's too (Leader Completeness, thesis §3.6.3): what an old
+        // or repeated request says about them is known.
+        guard end > log.commitIndex || request.previousIndex == log.commitIndex else {
+            accept(through: log.commitIndex, of: request, from: leader)
+            return
+        }
+        if request.previousIndex >= log.commitIndex {
+            guard log.term(at: request.previousIndex) == request.previousTerm else {
+                reject(request, from: leader)
+                return
+            }
+        }
+        let known = request.entries.prefix { entry in
+            entry.index <= log.commitIndex || log.term(at: entry.index) == entry.term
+        }
+        let news = request.entries.dropFirst(known.count)
+        if let conflict = news.first, let held = log.term(at: conflict.index) {
+            // The term's leader wrote each of the term's entries once (Log Matching, §3.5).
+            guard held < term else {
+                effects.faults.append(
+                    .conflictWithSettledEntry(from: leader, at: conflict.index))
+                return
+            }
+            log.truncate(from: conflict.index)
+            work.replacedFrom = conflict.index
+        }
+        for entry in news {
+            log.append(entry)
+            work.entries.append(entry)
+        }
+        accept(through: end, of: request, from: leader)
+    }
+
+    private mutating func accept(
+        through end: LogIndex, of request: AppendRequest, from leader: ReplicaID
+    ) {
+        // "the minimum of leaderCommit and index of last new entry" (thesis figure 3.1): behind it
+        // the log is not known to be the leader's.
+        log.commit(through: max(log.commitIndex, min(request.commitIndex, end)))
+        sendWhenDurable(.appendResponse(.accepted(matchIndex: end)), to: leader)
+    }
+
+    private mutating func reject(_ request: AppendRequest, from leader: ReplicaID) {
+        let limit = min(request.previousIndex, log.lastIndex)
+        let hint = log.terms.lastIndex(atMost: limit, termAtMost: request.previousTerm)
+        sendWhenDurable(
+            .appendResponse(
+                .rejected(
+                    previousIndex: request.previousIndex, hintIndex: hint,
+                    hintTerm: log.term(at: hint)!)),
+            to: leader)
+    }
+
+    private mutating func isWellFormed(_ request: AppendRequest, from leader: ReplicaID) -> Bool {
+        let indexMax = UInt64.max / 2
+        guard request.previousIndex.rawValue < indexMax, request.previousTerm <= term else {
+            effects.faults.append(.malformedAppend(from: leader, at: request.previousIndex))
+            return false
+        }
+        var index = request.previousIndex
+        var entryTerm = request.previousTerm
+        var stamp: HybridTimestamp?
+        for entry in request.entries {
+            index = index.next
+            guard entry.index == index, entry.term >= entryTerm, entry.term <= term,
+                stamp.map({ $0 < entry.timestamp }) ?? true
+            else {
+                effects.faults.append(.malformedAppend(from: leader, at: index))
+                return false
+            }
+            if case .configuration = entry.payload {
+                effects.faults.append(.unsupportedConfigurationEntry(from: leader, at: index))
+                return false
+            }
+            entryTerm = entry.term
+            stamp = entry.timestamp
+        }
+        return true
+    }
+
+    /// The leader says that this much is committed, of what this replica has acknowledged to it.
+    mutating func followCommit(_ commitIndex: LogIndex, from leader: ReplicaID) {
+        guard commitIndex <= log.lastIndex else {
+            effects.faults.append(
+                .beyondLog(from: leader, index: commitIndex, lastIndex: log.lastIndex))
+            return
+        }
+        log.commit(through: commitIndex)
+    }
+}
