@@ -48,8 +48,31 @@ package protocol EngineIterator: AnyObject {
     var key: Bytes { get }
     /// Only while valid. Copies.
     var value: Bytes { get }
+    /// Only while valid. Lends the key without a copy while `body` runs, which must not move the
+    /// iterator.
+    func withKey<Result, Failure: Error>(
+        _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result
+    /// As `withKey`.
+    func withValue<Result, Failure: Error>(
+        _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result
     /// Throws when the iterator stopped for any reason but the end of its range.
     func checkStatus() throws(StorageError)
+}
+
+extension EngineIterator {
+    package func withKey<Result, Failure: Error>(
+        _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(key.span)
+    }
+
+    package func withValue<Result, Failure: Error>(
+        _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(value.span)
+    }
 }
 
 /// Changes that become visible together.
@@ -57,7 +80,7 @@ package struct WriteBatch: Sendable {
     package enum Operation: Hashable, Sendable {
         case put(key: Bytes, value: Bytes)
         case delete(key: Bytes)
-        /// Half-open.
+        /// Half-open. Deletes nothing when `from` is not below `to`.
         case deleteRange(from: Bytes, to: Bytes)
     }
     package private(set) var operations: [Operation] = []
