@@ -10,17 +10,18 @@ import time
 _owned = []
 
 
-def start_owned(argv, log, env=None):
+def start_owned(argv, log, env=None, last_signal=signal.SIGKILL):
     """Starts a process that must not outlive this one.
 
-    The kernel kills it when this thread ends (PR_SET_PDEATHSIG), so start it from the main thread.
+    It gets `last_signal` when this script ends; from the kernel when the script is killed
+    (PR_SET_PDEATHSIG, which is about the starting thread, so start it from the main thread).
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as out:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)],
+            ["setpriv", "--pdeathsig", last_signal.name, "--", *map(str, argv)],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
-    _owned.append(process)
+    _owned.append((process, last_signal))
     return process
 
 
@@ -52,14 +53,14 @@ def end(process, sig=signal.SIGTERM, patience=20):
 
 @atexit.register
 def end_all():
-    for process in reversed(_owned):
+    for process, last_signal in reversed(_owned):
         if process.poll() is None:
-            process.kill()
-    for process in _owned:
+            process.send_signal(last_signal)
+    for process, _ in _owned:
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
-            pass
+            process.kill()
     _owned.clear()
 
 

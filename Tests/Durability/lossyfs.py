@@ -48,12 +48,14 @@ class Disk:
             path.mkdir(parents=True, exist_ok=True)
         self.process = None
 
-    def mount(self, seed, lie_about_sync=False, sync_delay_us=0):
+    def mount(self, seed, lie_about_sync=False, sync_delay_us=0, sync_names_too=False):
         words = [build(), "--state", self.state, "--mount", self.mount_point, "--seed", seed,
                  "--sync-delay-us", sync_delay_us]
         if lie_about_sync:
             words.append("--lie-about-sync")
-        self.process = processes.start_owned(words, self.log)
+        if sync_names_too:
+            words.append("--sync-names-too")
+        self.process = processes.start_owned(words, self.log, last_signal=signal.SIGTERM)
         processes.wait_until("mount", lambda: os.path.ismount(self.mount_point)
                              or self.process.poll() is not None, 60)
         if self.process.poll() is not None:
@@ -72,10 +74,10 @@ class Disk:
 
     def detach(self):
         """Takes the mount down whatever state it is in."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(10)
-        if os.path.ismount(self.mount_point):
+        if self.process is not None:
+            processes.end(self.process)
+        # A mount whose server died no longer looks like one to os.path.ismount.
+        if any(line.split()[1] == str(self.mount_point) for line in open("/proc/mounts")):
             subprocess.run(["fusermount3", "-u", "-z", self.mount_point], timeout=30, check=False)
 
 

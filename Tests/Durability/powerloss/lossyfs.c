@@ -10,10 +10,11 @@
 //   bytes   of each file, independently: nothing, everything, everything up to a torn write, or
 //           any subset of 512-byte sectors; the size may grow without the bytes (zeroes)
 //
-// An fsync of a file does not make its name durable (fsync(2), Notes), although some journalling
-// file systems do so.
+// An fsync of a file does not make its name durable (fsync(2), Notes). --sync-names-too is for
+// programs that lean on journalling file systems, where any sync commits all names before it.
 //
-//   lossyfs --state DIR --mount DIR --seed N [--lie-about-sync] [--sync-delay-us N]
+//   lossyfs --state DIR --mount DIR --seed N [--lie-about-sync] [--sync-names-too]
+//           [--sync-delay-us N]
 //
 // SIGUSR1 cuts the power: from then on every operation fails with EIO. SIGTERM unmounts and leaves
 // in DIR what survived; without SIGUSR1 before it that is everything. --lie-about-sync
@@ -44,7 +45,7 @@
 enum { SECTOR = 512 };
 
 static volatile sig_atomic_t power_lost;
-static bool lie_about_sync;
+static bool lie_about_sync, sync_names_too;
 static useconds_t sync_delay_us;
 static char state_dir[PATH_MAX], work_dir[PATH_MAX];
 static unsigned long kept_writes, lost_writes, torn_writes, kept_names, lost_names;
@@ -258,6 +259,11 @@ static void sync_directory(struct node *directory) {
     journal_count = kept;
 }
 
+static void sync_all_names(void) {
+    for (size_t i = 0; i < journal_count; i++) make_durable(&journal[i]);
+    journal_count = 0;
+}
+
 // ------------------------------------------------------------------------------- unsynced contents
 
 static void write_fully(int file, const char *bytes, size_t length, off_t offset) {
@@ -429,7 +435,7 @@ static void leave_state(void) {
     } else {
         for (size_t i = 1; i < node_count; i++)
             if (nodes[i]->live >= 0) sync_contents(nodes[i]);
-        for (size_t i = 0; i < journal_count; i++) make_durable(&journal[i]);
+        sync_all_names();
     }
     write_out(node_of(FUSE_ROOT_ID), state_dir);
     remove_tree(work_dir);
@@ -742,7 +748,9 @@ static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 
 static void sync_file(struct node *node) {
     if (sync_delay_us) usleep(sync_delay_us);
-    if (!lie_about_sync) sync_contents(node);
+    if (lie_about_sync) return;
+    sync_contents(node);
+    if (sync_names_too) sync_all_names();
 }
 
 static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
@@ -845,6 +853,10 @@ int main(int argc, char **argv) {
             lie_about_sync = true;
             continue;
         }
+        if (!strcmp(argv[i], "--sync-names-too")) {
+            sync_names_too = true;
+            continue;
+        }
         if (!strcmp(argv[i], "--state")) snprintf(state_dir, sizeof state_dir, "%s", value);
         else if (!strcmp(argv[i], "--mount")) mount_dir = value;
         else if (!strcmp(argv[i], "--seed")) random_state = strtoull(value, NULL, 10);
@@ -857,7 +869,7 @@ int main(int argc, char **argv) {
     }
     if (!state_dir[0] || !mount_dir) {
         fprintf(stderr, "usage: lossyfs --state DIR --mount DIR --seed N [--lie-about-sync] "
-                        "[--sync-delay-us N]\n");
+                        "[--sync-names-too] [--sync-delay-us N]\n");
         return 2;
     }
     struct rlimit files = {65536, 65536};
