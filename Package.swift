@@ -31,6 +31,8 @@ let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swif
 let arguments: Target.Dependency = .product(
     name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let lifecycle: Target.Dependency = .product(
+    name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let hummingbirdTesting: Target.Dependency = .product(
     name: "HummingbirdTesting", package: "hummingbird")
 
@@ -49,6 +51,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(
             url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.0.0"),
     ],
     targets: [
         // Pure ring: values in, values out. No Foundation, NIO, logging, clock, randomness, async.
@@ -58,7 +61,8 @@ let package = Package(
         pure("RecordModel", ["Primitives"]),
         pure("StorageEngine", ["Primitives"]),
         pure("RecordStore", ["Primitives", "RecordModel", "StorageEngine"]),
-        pure("FHIRCore", []),
+        .target(
+            name: "FHIRCore", exclude: ["Tables/generate.py"], swiftSettings: strict),
 
         // Edge ring: one door each to C libraries and to the wire.
         .systemLibrary(
@@ -102,7 +106,9 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "FHIRServer",
-            dependencies: ["Primitives", "RecordModel", "FHIRCore", hummingbird, nioCore, log],
+            dependencies: [
+                "Primitives", "RecordModel", "FHIRCore", hummingbird, lifecycle, nioCore, log,
+            ],
             swiftSettings: strict),
 
         // Executables: composition roots, thin.
