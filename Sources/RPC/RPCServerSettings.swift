@@ -2,8 +2,8 @@
 package struct RPCServerSettings: Sendable {
     /// Largest request message in bytes. A larger one ends its call with RESOURCE_EXHAUSTED.
     package var requestBytesMax = 16 << 20
-    /// Calls open at once on a connection (SETTINGS_MAX_CONCURRENT_STREAMS). NIO refuses a stream
-    /// beyond it with a stream error; clients queue instead.
+    /// Calls open at once on a connection (SETTINGS_MAX_CONCURRENT_STREAMS). Clients queue what
+    /// goes beyond; one that does not breaks its connection (PROTOCOL_ERROR).
     package var concurrentStreamsMax = 4096
     /// Flow-control window of each stream: request bytes under way before the server has read.
     package var streamWindowBytes = 1 << 20
@@ -15,6 +15,13 @@ package struct RPCServerSettings: Sendable {
     /// Bytes of a request's header block, decoded (SETTINGS_MAX_HEADER_LIST_SIZE). A larger one is
     /// a connection error.
     package var headerListBytesMax = 64 << 10
+    /// Largest DATA frame taken (SETTINGS_MAX_FRAME_SIZE).
+    package var frameBytesMax = 64 << 10
+    /// DATA frames without a byte, in a row on a connection, before it is closed.
+    package var emptyDataFramesMax = 100
+    /// Frames other than DATA and HEADERS that wait for a full socket before the connection is
+    /// closed.
+    package var bufferedControlFramesMax = 10_000
     /// Response bytes of one stream that wait for the client to read, above which `isWritable` is
     /// false…
     package var streamOutboundBytesHigh = 1 << 20
@@ -28,7 +35,8 @@ package struct RPCServerSettings: Sendable {
     package var connectionOutboundBytesHigh = 64 << 20
     /// …and at which the connection is closed.
     package var connectionOutboundBytesMax = 256 << 20
-    /// A connection on which response bytes wait and none has left for this long is closed.
+    /// A connection above `connectionOutboundBytesHigh` from which no byte has left for this long
+    /// is closed.
     package var outboundStallTimeout: Duration = .seconds(60)
     /// RST_STREAM frames taken within `resetFrameWindow`; one more closes the connection
     /// (CVE-2023-44487, "rapid reset"). Room for two cancellations of every open stream.
