@@ -24,9 +24,12 @@ package protocol LogDevice: Sendable {
     /// The segments that exist, in ascending order, with their sizes in bytes.
     func listSegments() throws(LogDeviceError) -> [LogDeviceSegment]
 
-    /// Makes a segment of `bytes` zero bytes. When this returns, the segment's size and its place
-    /// in the list are durable. A crash on the way may leave a shorter segment of zero bytes.
-    func create(_ segment: SegmentNumber, bytes: Int) throws(LogDeviceError)
+    /// Makes a segment that begins with `header` and is zero after it, `bytes` long and with its
+    /// space reserved. It appears whole or not at all: when this returns, the segment, its bytes
+    /// and its place in the list are durable, and a crash on the way leaves no such segment.
+    func create(
+        _ segment: SegmentNumber, bytes: Int, header: UnsafeRawBufferPointer
+    ) throws(LogDeviceError)
 
     /// Fills `buffer` from `offset`. Reading past the end of the segment is an error.
     func read(
