@@ -40,13 +40,20 @@ package struct ByteReader: Sendable {
     package var remaining: Int { bytes.endIndex - position }
 
     package mutating func read<T: FixedWidthInteger>(
-        _ type: T.Type = T.self, _ field: StaticStringName
+        _ type: T.Type, _ field: StaticStringName
+    ) throws(DecodingFailure) -> T {
+        T(littleEndian: try loadRaw(field))
+    }
+
+    /// The same, with the type taken from where the value goes.
+    package mutating func read<T: FixedWidthInteger>(
+        _ field: StaticStringName
     ) throws(DecodingFailure) -> T {
         T(littleEndian: try loadRaw(field))
     }
 
     package mutating func readBigEndian<T: FixedWidthInteger>(
-        _ type: T.Type = T.self, _ field: StaticStringName
+        _ type: T.Type, _ field: StaticStringName
     ) throws(DecodingFailure) -> T {
         T(bigEndian: try loadRaw(field))
     }

@@ -1,0 +1,136 @@
+import struct Foundation.Data
+import Primitives
+import RecordModel
+
+/// From etcd's messages to the model's, with the checks that etcd makes before it proposes.
+extension RangeRequest {
+    package init(_ wire: Etcdserverpb_RangeRequest) throws(EtcdError) {
+        if wire.key.isEmpty { throw .emptyKey }
+        guard let order = SortOrder(wire.sortOrder), let target = SortTarget(wire.sortTarget) else {
+            throw .invalidSortOption
+        }
+        self.init(
+            range: KeyRange(key: Bytes(wire.key), rangeEnd: Bytes(wire.rangeEnd)),
+            revision: wire.revision > 0 ? Revision(wire.revision) : nil,
+            // A negative limit means none, as in etcd.
+            limit: Int(clamping: max(0, wire.limit)), sortOrder: order, sortTarget: target,
+            keysOnly: wire.keysOnly, countOnly: wire.countOnly,
+            minModRevision: Revision(unlessZero: wire.minModRevision),
+            maxModRevision: Revision(unlessZero: wire.maxModRevision),
+            minCreateRevision: Revision(unlessZero: wire.minCreateRevision),
+            maxCreateRevision: Revision(unlessZero: wire.maxCreateRevision))
+    }
+}
+
+extension Revision {
+    fileprivate init?(unlessZero value: Int64) {
+        guard value != 0 else { return nil }
+        self.init(value)
+    }
+}
+
+extension RangeRequest.SortOrder {
+    fileprivate init?(_ wire: Etcdserverpb_RangeRequest.SortOrder) {
+        switch wire {
+        case .none: self = .none
+        case .ascend: self = .ascend
+        case .descend: self = .descend
+        case .UNRECOGNIZED: return nil
+        }
+    }
+}
+
+extension RangeRequest.SortTarget {
+    fileprivate init?(_ wire: Etcdserverpb_RangeRequest.SortTarget) {
+        switch wire {
+        case .key: self = .key
+        case .version: self = .version
+        case .create: self = .create
+        case .mod: self = .mod
+        case .value: self = .value
+        case .UNRECOGNIZED: return nil
+        }
+    }
+}
+
+extension PutRequest {
+    package init(_ wire: Etcdserverpb_PutRequest) {
+        self.init(
+            key: Bytes(wire.key), value: Bytes(wire.value), lease: wire.lease,
+            wantsPrevious: wire.prevKv, ignoresValue: wire.ignoreValue,
+            ignoresLease: wire.ignoreLease)
+    }
+}
+
+extension DeleteRangeRequest {
+    package init(_ wire: Etcdserverpb_DeleteRangeRequest) throws(EtcdError) {
+        if wire.key.isEmpty { throw .emptyKey }
+        self.init(
+            range: KeyRange(key: Bytes(wire.key), rangeEnd: Bytes(wire.rangeEnd)),
+            wantsPrevious: wire.prevKv)
+    }
+}
+
+extension TxnRequest {
+    /// - Parameter operationsMax: etcd's `--max-txn-ops`, for each of the three lists.
+    package init(
+        _ wire: Etcdserverpb_TxnRequest, operationsMax: Int
+    ) throws(EtcdError) {
+        let longest = max(wire.compare.count, wire.success.count, wire.failure.count)
+        guard longest <= operationsMax else { throw .tooManyOperations }
+        self.init()
+        for compare in wire.compare { compares.append(try Compare(compare)) }
+        for operation in wire.success {
+            success.append(try Operation(operation, operationsMax: operationsMax))
+        }
+        for operation in wire.failure {
+            failure.append(try Operation(operation, operationsMax: operationsMax))
+        }
+    }
+}
+
+extension RecordModel.Operation {
+    fileprivate init(
+        _ wire: Etcdserverpb_RequestOp, operationsMax: Int
+    ) throws(EtcdError) {
+        switch wire.request {
+        case .requestRange(let range): self = .range(try RangeRequest(range))
+        case .requestPut(let put): self = .put(PutRequest(put))
+        case .requestDeleteRange(let delete):
+            self = .deleteRange(try DeleteRangeRequest(delete))
+        case .requestTxn(let txn):
+            self = .txn(try TxnRequest(txn, operationsMax: operationsMax))
+        case nil:
+            throw .malformed("a transaction holds an operation without a request")
+        }
+    }
+}
+
+extension Compare {
+    fileprivate init(_ wire: Etcdserverpb_Compare) throws(EtcdError) {
+        if wire.key.isEmpty { throw .emptyKey }
+        let relation: Relation
+        switch wire.result {
+        case .equal: relation = .equal
+        case .greater: relation = .greater
+        case .less: relation = .less
+        case .notEqual: relation = .notEqual
+        case .UNRECOGNIZED(let number):
+            throw .malformed("compare result \(number) is not one of 0 to 3")
+        }
+        // The target decides; a union of another kind compares with the target's zero, as in etcd.
+        let target: Target
+        switch wire.target {
+        case .version: target = .version(wire.version)
+        case .create: target = .createRevision(Revision(wire.createRevision))
+        case .mod: target = .modRevision(Revision(wire.modRevision))
+        case .value: target = .value(Bytes(wire.value))
+        case .lease: target = .lease(wire.lease)
+        case .UNRECOGNIZED(let number):
+            throw .malformed("compare target \(number) is not one of 0 to 4")
+        }
+        self.init(
+            range: KeyRange(key: Bytes(wire.key), rangeEnd: Bytes(wire.rangeEnd)),
+            relation: relation, target: target)
+    }
+}
