@@ -96,6 +96,7 @@ package final class ArchiveWriter {
                 reason: "sent by cluster \(clusterID), other keyspaces by another cluster")
         }
         self.clusterID = clusterID
+        manifestBytes += 1_024
         state = .inKeyspace(
             OpenKeyspace(
                 keyspace: Manifest.Keyspace(
