@@ -26,23 +26,47 @@ import Testing
     /// The pack of docs/formats/recovery-point.md, "Worked example": it can be read for ever, and
     /// its header is still written so. (What zstd makes of the rows is zstd's to change.)
     @Test func packOfTheWorkedExample() throws {
-        let rows = VersionRow.encode(put("a", at: 2))
-        #expect(Hex.encode(rows) == "1101610002001400010100000576616c7565")
-        let pack = PackFile(keyspace: "fhir", sequence: 1, rowCount: 1, rows: rows)
+        let rows = Bytes([put("a", at: 2), put("b", at: 3)].flatMap { VersionRow.encode($0) })
+        #expect(
+            Hex.encode(rows)
+                == "1101610002001400010100000576616c7565" + "1101620003001e00010100000576616c7565")
+        let pack = PackFile(keyspace: "fhir", sequence: 0, rowCount: 2, rows: rows)
         let header =
-            "5350494e4550414b" + "0100" + "3c00" + "00" + "01" + "0400" + "0100000000000000"
-            + "0100000000000000" + "1200000000000000" + "1b00000000000000" + "16693f5b"
-            + "66686972" + "35ce1341"
-        let frame = "28b52ffd20129100001101610002001400010100000576616c7565"
+            "5350494e4550414b" + "0100" + "3c00" + "00" + "01" + "0400" + "0000000000000000"
+            + "0200000000000000" + "2400000000000000" + "2800000000000000" + "38a7d6e2"
+            + "66686972" + "9540f3bc"
+        let frame =
+            "28b52ffd2024fd0000c81101610002001400010100000576616c75651101620003001e01009531c7"
         let written = try pack.encoded()
         #expect(Hex.encode(written[..<40]) == header.prefix(80))
         #expect(Hex.encode(written[48..<56]) == header.dropFirst(96).prefix(16))
 
         let file = try #require(Hex.decode(header + frame))
         let entry = Manifest.Pack(
-            digest: try SHA256Digest(of: file), bytes: UInt64(file.count), uncompressedBytes: 18,
-            rowCount: 1, firstKey: Bytes("a".utf8), lastKey: Bytes("a".utf8))
-        #expect(try PackFile(file, entry: entry, keyspace: "fhir", sequence: 1) == pack)
+            digest: try SHA256Digest(of: file), bytes: 100, uncompressedBytes: 36, rowCount: 2,
+            firstKey: Bytes("a".utf8), lastKey: Bytes("b".utf8))
+        #expect(
+            entry.digest.description
+                == "5f1022520e0119607a70c41b7f4c759f2b946665c2ca7d0ae7e22a1b93948173")
+        #expect(try PackFile(file, entry: entry, keyspace: "fhir", sequence: 0) == pack)
+
+        var digest = LogicalDigest()
+        digest.add(row: rows[..<18])
+        digest.add(row: rows[18...])
+        let timestamp = HybridTimestamp(microseconds: 1_763_836_800_000_000, logical: 3)
+        let manifest = Manifest(
+            created: testCreated, clusterID: testCluster, productVersion: "0.1.0",
+            keyspaces: [
+                Manifest.Keyspace(
+                    name: "default", revision: Revision(1), compactRevision: .none,
+                    timestamp: timestamp, rowCount: 0, digest: LogicalDigest(), packs: []),
+                Manifest.Keyspace(
+                    name: "fhir", revision: Revision(9), compactRevision: .none,
+                    timestamp: timestamp, rowCount: 2, digest: digest, packs: [entry]),
+            ])
+        #expect(
+            try SHA256Digest(of: manifest.encoded).description
+                == "76718e128326dcba5dcc52bbd8117bd237aa0b93783a0d273b925927971215a8")
     }
 
     @Test(arguments: ["\"\\\u{1}é€😀/\n", "", "plain"])
