@@ -21,11 +21,20 @@ package struct RPCClientError: Error, Sendable, CustomStringConvertible {
 /// A gRPC client with one HTTP/2 connection to one server: opened by the first call, opened again
 /// by the first call after it was lost, shared by all calls. Any thread.
 package final class RPCClient: Sendable {
+    private let core: ClientCore
+    private let settings: RPCClientSettings
+
     package init(
         host: String, port: Int, settings: RPCClientSettings = RPCClientSettings(),
         group: any EventLoopGroup, logger: Logger
     ) {
-        preconditionFailure("not built yet")
+        self.settings = settings
+        core = ClientCore(
+            host: host, port: port, settings: settings, eventLoop: group.next(), logger: logger)
+    }
+
+    deinit {
+        core.submit(.close(nil))
     }
 
     /// One request, one answer. Cancelling the task cancels the call.
@@ -36,7 +45,19 @@ package final class RPCClient: Sendable {
         _ path: String, _ message: ByteBuffer, metadata: RPCMetadata = [:],
         timeout: Duration? = nil
     ) async throws(RPCClientError) -> ByteBuffer {
-        preconditionFailure("not built yet")
+        let call = ClientCall(
+            path: path, message: message, metadata: metadata, timeout: timeout,
+            sink: .unary { _ in }, responseBytesMax: settings.responseBytesMax)
+        let core = core
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation {
+                (continuation: CheckedContinuation<Result<ByteBuffer, RPCClientError>, Never>) in
+                core.submit(.start(call, .unary { continuation.resume(returning: $0) }))
+            }
+        } onCancel: {
+            core.submit(.cancel(call))
+        }
+        return try result.get()
     }
 
     /// The same without `async`, for threads and event loops. `completion` is called once, on the
@@ -49,35 +70,32 @@ package final class RPCClient: Sendable {
         timeout: Duration? = nil,
         completion: @escaping @Sendable (Result<ByteBuffer, RPCClientError>) -> Void
     ) -> @Sendable () -> Void {
-        preconditionFailure("not built yet")
+        let call = ClientCall(
+            path: path, message: message, metadata: metadata, timeout: timeout,
+            sink: .unary { _ in }, responseBytesMax: settings.responseBytesMax)
+        let core = core
+        core.submit(.start(call, .unary(completion)))
+        return { core.submit(.cancel(call)) }
     }
 
     /// One request, a stream of answers. A reader that stops reading stops the server: what it has
-    /// not consumed is bounded by the stream's window.
+    /// not consumed is bounded by the stream's window. The call starts at once.
     package func serverStreaming(
         _ path: String, _ message: ByteBuffer, metadata: RPCMetadata = [:],
         timeout: Duration? = nil
     ) -> RPCMessageStream {
-        preconditionFailure("not built yet")
+        let buffer = MessageStreamBuffer(windowBytes: settings.streamWindowBytes)
+        let call = ClientCall(
+            path: path, message: message, metadata: metadata, timeout: timeout,
+            sink: .stream(buffer), responseBytesMax: settings.responseBytesMax)
+        core.submit(.start(call, .stream(buffer)))
+        return RPCMessageStream(call: call, buffer: buffer, core: core)
     }
 
     /// Fails what is open with CANCELLED and closes the connection. Later calls fail.
-    package func close() async { preconditionFailure("not built yet") }
-}
-
-/// The answers of a server-streaming call, for one reader. Ends when the server's status is OK,
-/// else throws it. Dropping the iterator before its end cancels the call.
-package struct RPCMessageStream: AsyncSequence, Sendable {
-    package typealias Element = ByteBuffer
-    package typealias Failure = RPCClientError
-
-    package struct AsyncIterator: AsyncIteratorProtocol {
-        package mutating func next(
-            isolation actor: isolated (any Actor)? = #isolation
-        ) async throws(RPCClientError) -> ByteBuffer? {
-            preconditionFailure("not built yet")
+    package func close() async {
+        await withCheckedContinuation { continuation in
+            core.submit(.close { continuation.resume() })
         }
     }
-
-    package func makeAsyncIterator() -> AsyncIterator { preconditionFailure("not built yet") }
 }

@@ -11,6 +11,14 @@ package struct RPCClientSettings: Sendable {
     /// take about twice this, plus one message.
     package var streamWindowBytes = 1 << 20
     package var connectionWindowBytes = 16 << 20
+    /// Largest DATA frame taken (SETTINGS_MAX_FRAME_SIZE).
+    package var frameBytesMax = 64 << 10
+    /// Bytes of an answer's header block, decoded (SETTINGS_MAX_HEADER_LIST_SIZE).
+    package var headerListBytesMax = 64 << 10
+    /// PING and SETTINGS frames, and as many RST_STREAM, taken from the server in a second; one
+    /// more closes the connection.
+    package var serverFramesMax = 8192
+    /// How long TCP's connect and then the server's first frame may take.
     package var connectTimeout: Duration = .seconds(5)
     /// A connection with open calls and no frame from the server for this long is sent a PING…
     package var keepaliveInterval: Duration = .seconds(10)
