@@ -1,5 +1,7 @@
 #include "rocksdb_shim.h"
 
+#include "diagnostics_log.h"
+
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
@@ -128,9 +130,6 @@ rocksdb::Options make_options(
     // fdatasync: it covers the length of a file, which is all of the metadata that a read needs.
     options.use_fsync = false;
 
-    // RocksDB's own diagnostics, in the file LOG: at most 4 files of 8 MiB.
-    options.keep_log_file_num = 4;
-    options.max_log_file_size = 8 << 20;
     options.stats_dump_period_sec = 0;
     options.stats_persist_period_sec = 0;
     return options;
@@ -231,8 +230,10 @@ rocksdb_shim_status rocksdb_shim_open(
         if (!made.ok()) return make_status(made);
     }
     auto errors = std::make_shared<BackgroundErrors>();
+    rocksdb::Options options = make_options(*settings, errors);
+    options.info_log = std::make_shared<DiagnosticsLog>(path);
     rocksdb::DB *opened = nullptr;
-    Status status = rocksdb::DB::Open(make_options(*settings, errors), path, &opened);
+    Status status = rocksdb::DB::Open(options, path, &opened);
     if (!status.ok()) return make_status(status);
     auto *handle = new rocksdb_shim_db;
     handle->db.reset(opened);

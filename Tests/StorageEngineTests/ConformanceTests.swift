@@ -88,6 +88,39 @@ import Testing
         #expect(try engine.makeReadView().entries() == [])
     }
 
+    /// Enough keys, put and removed in random order, for every engine to rearrange what it holds.
+    @Test(arguments: EngineKind.allCases, [21, 22] as [UInt64])
+    func thousandsOfKeysStayInOrder(_ kind: EngineKind, seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        let engine = try makeEngine(kind)
+        func key(_ number: Int) -> Bytes { [UInt8(number >> 8), UInt8(number & 0xFF)] }
+        var expected: [Int: UInt8] = [:]
+        for round in UInt8(0)..<4 {
+            for number in (0..<5_000).shuffled(using: &generator).prefix(2_500) {
+                try engine.put(key(number), [round])
+                expected[number] = round
+            }
+            for number in (0..<5_000).shuffled(using: &generator).prefix(1_000) {
+                try engine.delete(key(number))
+                expected[number] = nil
+            }
+            let from = Int.random(in: 0..<4_000, using: &generator)
+            var batch = WriteBatch()
+            batch.deleteRange(from: key(from), to: key(from + 900))
+            try engine.commit(batch)
+            for number in from..<from + 900 { expected[number] = nil }
+            let model = expected.keys.sorted().map { number in
+                Entry(key: key(number), value: expected[number].map { [$0] } ?? [])
+            }
+            let view = try engine.makeReadView()
+            #expect(try view.entries() == model, "seed \(seed), round \(round)")
+            for number in 0..<5_000 {
+                let value = try view.value(for: key(number))
+                #expect(value == expected[number].map { [$0] })
+            }
+        }
+    }
+
     @Test(arguments: EngineKind.allCases)
     func anEmptyBatchChangesNothing(_ kind: EngineKind) throws {
         let engine = try makeEngine(kind)
