@@ -113,7 +113,7 @@ struct GroupIndex: Sendable {
             runs.removeAll()
             return
         }
-        locations.removeLast(Int(last.rawValue - index.rawValue + 1))
+        locations.removeLast(Int(last.next.rawValue - index.rawValue))
         while let run = runs.last, run.firstIndex >= index { runs.removeLast() }
     }
 

@@ -77,6 +77,8 @@ struct LogWriter: Sendable {
         if !fits(batch) {
             try roll(toFit: batch, checkpoint: Self.checkpoint(of: groups()))
         }
+        // Only now: the batches of a new segment still belong to the epoch before.
+        if kind == .opened { epoch += 1 }
         return try place(&batch, kind: kind)
     }
 

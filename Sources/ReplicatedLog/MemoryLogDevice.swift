@@ -191,6 +191,9 @@ extension MemoryLogDevice {
         }
     }
 
+    /// Forgets faults that have not struck.
+    package func clearFaults() { state.withLock { $0.faults = [] } }
+
     package func fail(_ fault: Fault) { state.withLock { $0.faults.append(fault) } }
 
     package func flipBit(_ segment: SegmentNumber, byte: Int, bit: Int) {

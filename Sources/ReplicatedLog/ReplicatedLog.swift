@@ -108,12 +108,11 @@ package final class ReplicatedLog: Sendable {
     func beginEpoch(
         lacksCheckpoint: Bool, groups: [GroupID: GroupIndex]
     ) throws(LogError) {
-        try withWriter { writer throws(LogDeviceError) in
-            if lacksCheckpoint {
+        if lacksCheckpoint {
+            try withWriter { writer throws(LogDeviceError) in
                 var checkpoint = LogWriter.checkpoint(of: groups)
                 _ = try writer.write(&checkpoint, kind: .checkpoint, groups: { groups })
             }
-            writer.epoch += 1
         }
         try writeMark(.opened)
         try sync()

@@ -35,6 +35,17 @@ enum Fixture {
     }
 }
 
+/// The corruption that `body` runs into, `nil` when it runs through.
+func corruption(in body: () throws -> Void) throws -> LogCorruption? {
+    do {
+        try body()
+        return nil
+    } catch let error as LogError {
+        guard case .corruption(let corruption) = error else { throw error }
+        return corruption
+    }
+}
+
 extension ReplicatedLog {
     /// All entries of a group.
     func everything(of group: GroupID) throws(LogError) -> [LogEntry] {
