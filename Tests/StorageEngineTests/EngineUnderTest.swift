@@ -77,15 +77,13 @@ class EngineSuite {
 }
 
 extension RocksDBSettings {
-    /// Memtables so small that a few hundred kilobytes reach the disk without a flush; compactions
-    /// only when many files wait, so that a running store can be copied file by file.
+    /// Memtables so small that a few hundred kilobytes reach the disk without a flush.
     static var small: RocksDBSettings {
         var settings = RocksDBSettings()
         settings.blockCacheBytes = 1 << 20
         settings.memtableBytes = 64 << 10
         settings.memtableCount = 8
         settings.blockBytes = 1 << 10
-        settings.level0CompactionTrigger = 10_000
         return settings
     }
 }
@@ -105,23 +103,36 @@ final class TemporaryDirectory {
         get throws { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
     }
 
-    /// Copies the files in the order that a crash image allows: CURRENT and the MANIFEST first, as
-    /// the tables that they name are complete before they name them.
+    /// The directory as a crash at this moment would leave it. Background work goes on meanwhile:
+    /// the copy counts when the MANIFEST, which names all that counts, stayed as it was.
     func copyOfRunningStore() throws -> TemporaryDirectory {
-        let copy = try TemporaryDirectory()
-        let order = try files.sorted { rank($0) < rank($1) }
-        for name in order where name != "LOCK" && !name.hasPrefix("LOG") {
-            try FileManager.default.copyItem(
-                atPath: path + "/" + name, toPath: copy.path + "/" + name)
+        for _ in 0..<100 {
+            let copy = try TemporaryDirectory()
+            let before = try manifest
+            for name in try files where name != "LOCK" && !name.hasPrefix("LOG") {
+                // What is removed meanwhile, the MANIFEST does not name.
+                guard let data = FileManager.default.contents(atPath: path + "/" + name) else {
+                    continue
+                }
+                try data.write(to: URL(fileURLWithPath: copy.path + "/" + name))
+            }
+            if try manifest == before { return copy }
         }
-        return copy
+        throw StoreIsNeverQuiet()
     }
 
-    private func rank(_ name: String) -> Int {
-        if name == "CURRENT" { return 0 }
-        return name.hasPrefix("MANIFEST") ? 1 : 2
+    private var manifest: [String: Data] {
+        get throws {
+            var contents: [String: Data] = [:]
+            for name in try files where name == "CURRENT" || name.hasPrefix("MANIFEST") {
+                contents[name] = FileManager.default.contents(atPath: path + "/" + name)
+            }
+            return contents
+        }
     }
 }
+
+struct StoreIsNeverQuiet: Error {}
 
 extension StorageEngine {
     func put(_ key: Bytes, _ value: Bytes) throws {
