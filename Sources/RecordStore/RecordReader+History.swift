@@ -36,23 +36,26 @@ extension RecordReader {
         of key: Bytes, _ limit: Int, _ before: Revision?, _ shard: ShardView
     ) throws(RecordStoreError) -> [RecordVersion] {
         var versions: [RecordVersion] = []
-        // What no read at or above the floor can see is not shown.
+        // No read at or above the floor sees more than the newest version that is not above it.
         let floorRevision = keyspace.retainsAllVersions ? .none : compactRevision
+        let before = before ?? Revision(.max)
         func add(_ version: RecordVersion) -> Bool {
-            guard versions.count < limit else { return false }
             let isLast = version.modRevision <= floorRevision
             if isLast, version.kind == .deletion { return false }
-            versions.append(version)
+            if version.modRevision < before {
+                guard versions.count < limit else { return false }
+                versions.append(version)
+            }
             return !isLast
         }
-        if let newest = try shard.newest(key),
-            before.map({ newest.version.modRevision < $0 }) ?? true
-        {
+        var place = (
+            revision: max(Revision(max(before.rawValue, 1) - 1), floorRevision),
+            subRevision: UInt32.max
+        )
+        if let newest = try shard.newest(key), newest.record.modRevision <= place.revision {
             guard add(newest.version) else { return versions }
         }
         let floor = try TableFloor(tables, layout.history(of: key))
-        var place = (revision: Revision(.max), subRevision: UInt32.max)
-        if let before { place.revision = Revision(before.rawValue - 1) }
         while place.revision > .none,
             let version = try shard.superseded(
                 key, atOrBelow: place.revision, place.subRevision, floor)

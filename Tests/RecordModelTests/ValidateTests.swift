@@ -43,14 +43,14 @@ import Testing
     }
 
     @Test func whatAListDeletesItDoesNotPut() {
-        let a_c = KeyRange(lower: bytes("a"), end: .before(bytes("c")))
-        #expect(txn([put("b"), delete(a_c)]).validate() == .duplicateKey)
-        #expect(txn([delete(a_c), put("c")]).validate() == nil)
+        let aToC = KeyRange(lower: bytes("a"), end: .before(bytes("c")))
+        #expect(txn([put("b"), delete(aToC)]).validate() == .duplicateKey)
+        #expect(txn([delete(aToC), put("c")]).validate() == nil)
         #expect(txn([delete(.key(bytes("b"))), put("b")]).validate() == .duplicateKey)
-        #expect(txn([delete(a_c), txn([put("b")])]).validate() == .duplicateKey)
-        #expect(txn([txn([delete(a_c)]), put("b")]).validate() == .duplicateKey)
-        #expect(txn([txn([delete(a_c)]), txn([put("b")])]).validate() == .duplicateKey)
-        #expect(txn([delete(a_c), delete(a_c)]).validate() == nil)
+        #expect(txn([delete(aToC), txn([put("b")])]).validate() == .duplicateKey)
+        #expect(txn([txn([delete(aToC)]), put("b")]).validate() == .duplicateKey)
+        #expect(txn([txn([delete(aToC)]), txn([put("b")])]).validate() == .duplicateKey)
+        #expect(txn([delete(aToC), delete(aToC)]).validate() == nil)
     }
 
     /// etcd's interval tree does not see these; clients rely on none of them being refused.
