@@ -39,32 +39,48 @@ package enum ArchiveError: Error, Equatable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .file(let operation, let path, let errno):
-            "cannot \(operation) \(path): \(String(cString: strerror(errno)))"
-        case .directoryNotEmpty(let path):
-            "\(path) is not empty: a recovery point is only created in a new or empty directory"
-        case .noManifest(let path):
-            "\(path) is not a complete recovery point: it has no \(ArchiveLayout.manifest)"
-        case .notRegularFile(let path, let kind): "\(path) is \(kind), not a regular file"
-        case .tooLarge(let path, let size, let limit):
-            "\(path) is too large: \(size), the limit is \(limit)"
+            "cannot \(operation) \(path): \(Self.text(errno))"
+        case .directoryNotEmpty(let path), .noManifest(let path),
+            .notRegularFile(let path, _), .tooLarge(let path, _, _),
+            .unsupportedVersion(let path, _, _), .unexpectedManifest(let path, _, _),
+            .noSuchKeyspace(let path, _):
+            "\(path) \(reason)"
         case .damaged(let path, let reason): "\(path): \(reason)"
-        case .unsupportedVersion(let path, let found, let supported):
-            "\(path) is of format version \(found); this program reads version \(supported): "
-                + "use a newer one"
-        case .unexpectedManifest(let path, let expected, let found):
-            "\(path) has SHA-256 \(found), expected \(expected)"
-        case .statement(let keyspace, let reason): "keyspace \(keyspace): \(reason)"
-        case .rows(let keyspace, let problem): "keyspace \(keyspace): \(problem)"
-        case .rowCountMismatch(let keyspace, let stated, let received):
-            "keyspace \(keyspace): the cluster stated \(stated) rows, \(received) were received"
-        case .digestMismatch(let keyspace, let stated, let received):
-            "keyspace \(keyspace): the cluster stated digest \(stated), the rows received have "
-                + "\(received)"
-        case .noSuchKeyspace(let path, let keyspace): "\(path) holds no keyspace \(keyspace)"
-        case .cryptography(let operation, let reason): "\(operation) failed: \(reason)"
-        case .compression(let operation, let reason): "\(operation) failed: \(reason)"
+        case .statement(let keyspace, _), .rows(let keyspace, _),
+            .rowCountMismatch(let keyspace, _, _), .digestMismatch(let keyspace, _, _):
+            "keyspace \(keyspace): \(reason)"
+        case .cryptography, .compression: reason
         }
     }
+
+    /// The description without the path or the keyspace, for where that is shown already.
+    var reason: String {
+        switch self {
+        case .file(let operation, _, let errno): "cannot \(operation): \(Self.text(errno))"
+        case .directoryNotEmpty:
+            "is not empty: a recovery point is only created in a new or empty directory"
+        case .noManifest:
+            "is not a complete recovery point: it has no \(ArchiveLayout.manifest)"
+        case .notRegularFile(_, let kind): "is \(kind), not a regular file"
+        case .tooLarge(_, let size, let limit): "is too large: \(size), the limit is \(limit)"
+        case .damaged(_, let reason), .statement(_, let reason): reason
+        case .unsupportedVersion(_, let found, let supported):
+            "is of format version \(found); this program reads version \(supported): "
+                + "use a newer one"
+        case .unexpectedManifest(_, let expected, let found):
+            "has SHA-256 \(found), expected \(expected)"
+        case .rows(_, let problem): problem.description
+        case .rowCountMismatch(_, let stated, let received):
+            "the cluster stated \(stated) rows, \(received) were received"
+        case .digestMismatch(_, let stated, let received):
+            "the cluster stated digest \(stated), the rows received have \(received)"
+        case .noSuchKeyspace(_, let keyspace): "holds no keyspace \(keyspace)"
+        case .cryptography(let operation, let reason), .compression(let operation, let reason):
+            "\(operation) failed: \(reason)"
+        }
+    }
+
+    private static func text(_ errno: Int32) -> String { String(cString: strerror(errno)) }
 }
 
 extension ArchiveError {

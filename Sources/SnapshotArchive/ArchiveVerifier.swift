@@ -3,7 +3,8 @@ import RecordModel
 
 /// Reads a recovery point whole and says everything that is wrong with it. Needs no cluster.
 package enum ArchiveVerifier {
-    /// Blocks until every byte has been read; holds one pack, compressed and not, in memory.
+    /// Blocks until every byte has been read; holds the manifest and one pack, compressed and not,
+    /// in memory.
     ///
     /// - Parameter expectedManifest: what the manifest's SHA-256 must be, from a place that whoever
     ///   can write to the directory cannot reach. Without it only accidents are found, not forgery.
@@ -238,10 +239,10 @@ private struct Verification {
         case .cryptography: kind = .cryptography
         default: kind = .unreadable
         }
-        if case .damaged(_, let reason) = error {
-            report.add(kind, file: file, reason)
+        if case .noManifest = error {
+            report.add(kind, file: file, "is missing: this is not a complete recovery point")
         } else {
-            report.add(kind, file: file, error.description)
+            report.add(kind, file: file, error.reason)
         }
     }
 }

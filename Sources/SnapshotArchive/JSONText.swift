@@ -2,7 +2,7 @@ import Primitives
 
 /// JSON (RFC 8259) as far as the manifest needs it, and no further: integers only, no field twice
 /// in an object, valid UTF-8, bounded nesting.
-indirect enum JSONText: Equatable {
+enum JSONText: Equatable {
     case object([Field])
     case array([JSONText])
     case string(String)
@@ -22,6 +22,9 @@ indirect enum JSONText: Equatable {
     }
 
     static let depthMax = 16
+    /// Values in one text: what a manifest of the largest size holds, and half as many again. A
+    /// hostile text cannot take a hundred times its size in memory.
+    static let valuesMax = 8_000_000
 
     // MARK: Writing
 
@@ -82,8 +85,8 @@ indirect enum JSONText: Equatable {
 
     // MARK: Reading
 
-    init(_ bytes: Bytes) throws(Problem) {
-        var parser = JSONTextParser(bytes)
+    init(_ bytes: Bytes, valuesMax: Int = Self.valuesMax) throws(Problem) {
+        var parser = JSONTextParser(bytes, valuesMax: valuesMax)
         self = try parser.document()
     }
 }
@@ -92,8 +95,12 @@ indirect enum JSONText: Equatable {
 private struct JSONTextParser {
     private let bytes: Bytes
     private var position = 0
+    private var valuesLeft: Int
 
-    init(_ bytes: Bytes) { self.bytes = bytes }
+    init(_ bytes: Bytes, valuesMax: Int) {
+        self.bytes = bytes
+        valuesLeft = valuesMax
+    }
 
     mutating func document() throws(JSONText.Problem) -> JSONText {
         let value = try value(depth: 0)
@@ -120,6 +127,8 @@ private struct JSONTextParser {
 
     private mutating func value(depth: Int) throws(JSONText.Problem) -> JSONText {
         guard depth < JSONText.depthMax else { throw problem("nested too deeply") }
+        guard valuesLeft > 0 else { throw problem("too many values") }
+        valuesLeft -= 1
         skipSpace()
         switch next {
         case UInt8(ascii: "{"): return .object(try object(depth: depth))

@@ -57,19 +57,16 @@ import Testing
     }
 
     @Test(arguments: ["manifest.json", "manifest.sha256"])
-    func everyFlippedBitOfTheManifestIsFound(file: String) throws {
+    func everyFlippedByteOfTheManifestIsFound(file: String) throws {
         let directory = try tinyPoint()
         let whole = directory.read(file)
         for position in whole.indices {
-            for bit in 0..<8 {
-                var damaged = whole
-                damaged[position] ^= 1 << bit
-                directory.write(file, damaged)
-                let report = verify(directory)
-                #expect(
-                    report.names(.altered, "manifest.json"),
-                    "byte \(position), bit \(bit): \(report.problems)")
-            }
+            var damaged = whole
+            damaged[position] ^= 1 << (position % 8)
+            directory.write(file, damaged)
+            let report = verify(directory)
+            #expect(
+                report.names(.altered, "manifest.json"), "byte \(position): \(report.problems)")
             #expect(!readable(directory), "byte \(position)")
         }
     }

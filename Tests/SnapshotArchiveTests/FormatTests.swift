@@ -84,6 +84,14 @@ import Testing
         #expect(throws: JSONText.Problem.self) { try JSONText(Bytes(text.utf8)) }
     }
 
+    @Test func jsonValuesAreCounted() throws {
+        let text = Bytes("[0, [1, null], {\"a\": 2}]".utf8)
+        #expect(throws: Never.self) { try JSONText(text, valuesMax: 7) }
+        #expect(throws: JSONText.Problem(reason: "too many values", offset: 20)) {
+            try JSONText(text, valuesMax: 6)
+        }
+    }
+
     @Test func jsonStringsThatAreNotUTF8AreRefused() {
         #expect(throws: JSONText.Problem.self) { try JSONText([0x22, 0xC3, 0x28, 0x22]) }
     }
