@@ -44,7 +44,7 @@ class Checks:
         try:
             yield
         except AssertionError as error:
-            self.fail(name, error or traceback.format_exc())
+            self.fail(name, str(error) or traceback.format_exc())
         except Exception:
             self.fail(name, traceback.format_exc())
         else:
