@@ -234,12 +234,25 @@ package final class ReplicatedLog: Sendable {
         do {
             return try reader.entries(of: group, from: from, terms: terms, at: locations)
         } catch {
-            // The log thread may have removed the segment between the look-up and the read.
-            let (first, last) = bounds(of: group)
-            if from < first {
-                throw .unavailable(group: group, index: from, first: first, last: last)
-            }
+            // The log thread may have replaced or truncated entries, and removed their segment,
+            // between the look-up and the read. What is still in its place did fail.
+            try checkInPlace(locations, of: group, from: from)
             throw error
+        }
+    }
+
+    private func checkInPlace(
+        _ locations: [EntryLocation], of group: GroupID, from: LogIndex
+    ) throws(LogError) {
+        try index.withLock { groups throws(LogError) in
+            let known = groups[group] ?? GroupIndex()
+            for (offset, location) in locations.enumerated() {
+                let index = from + UInt64(offset)
+                guard known.contains(index), known.location(of: index) == location else {
+                    throw .unavailable(
+                        group: group, index: index, first: known.base.next, last: known.last)
+                }
+            }
         }
     }
 

@@ -1,0 +1,77 @@
+import Foundation
+import Primitives
+import Testing
+
+@testable import ReplicatedLog
+
+/// The worked example of `docs/formats/log-segment.md`, read from that page: what it shows is what
+/// the log writes.
+@Suite struct FormatTests {
+    private func example() throws -> (rows: [Int: Bytes], text: String) {
+        let page = URL(filePath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "docs/formats/log-segment.md")
+        let text = try String(contentsOf: page, encoding: .utf8)
+        var rows: [Int: Bytes] = [:]
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ")
+            guard words.count == 17, let offset = Int(words[0], radix: 16) else { continue }
+            let bytes = words.dropFirst().compactMap { $0.count == 2 ? UInt8($0, radix: 16) : nil }
+            if bytes.count == 16 { rows[offset] = bytes }
+        }
+        return (rows, text)
+    }
+
+    private func written() throws -> Bytes {
+        let device = MemoryLogDevice()
+        let (log, _, _) = try Fixture.open(device)
+        let entry = LogEntry(
+            term: Term(3), index: LogIndex(1),
+            timestamp: HybridTimestamp(microseconds: 1_700_000_000_000_000, logical: 2),
+            semantics: SemanticsLevel(1), payload: .command(Bytes("hello".utf8)))
+        try log.append([
+            GroupAppend(
+                group: GroupID(1),
+                hardState: HardState(term: Term(3), vote: ReplicaID(0xB2), commitIndex: .zero),
+                entries: [entry])
+        ])
+        try log.sync()
+        return device.durableContents(of: SegmentNumber(1))
+    }
+
+    @Test func theWorkedExampleIsWhatIsWritten() throws {
+        let (rows, _) = try example()
+        let written = try written()
+        #expect(rows.count == 31)
+        for offset in stride(from: 0, to: written.count, by: 16) {
+            let row = Bytes(written[offset..<offset + 16])
+            let expected = rows[offset] ?? Bytes(repeating: 0, count: 16)
+            #expect(row == expected, "at \(String(offset, radix: 16))")
+        }
+    }
+
+    @Test func theExampleReadsBack() throws {
+        let (rows, _) = try example()
+        let device = MemoryLogDevice()
+        _ = try Fixture.open(device)
+        var bytes = Bytes(repeating: 0, count: 16 << 10)
+        for (offset, row) in rows { bytes.replaceSubrange(offset..<offset + 16, with: row) }
+        device.overwrite(SegmentNumber(1), at: 0, bytes)
+        let (log, groups, _) = try Fixture.open(device)
+        #expect(groups[GroupID(1)]?.hardState.vote == ReplicaID(0xB2))
+        let entry = try log.everything(of: GroupID(1))[0]
+        #expect(entry.payload == .command(Bytes("hello".utf8)))
+        #expect(entry.timestamp.logical == 2)
+    }
+
+    @Test func thePageStatesTheLimits() throws {
+        let (_, text) = try example()
+        #expect(LogLimits.payloadBytesMax == 64 << 20 && text.contains("| 64 MiB |"))
+        #expect(LogLimits.batchBytesTarget == 4 << 20 && text.contains("| 4 MiB, or"))
+        #expect(LogLimits.batchRecordsTarget == 16_384 && text.contains("| 16,384 |"))
+        #expect(LogLimits.groupsMax == 4_096 && text.contains("| 4,096 |"))
+        #expect(LogLimits.readBytesTarget == 1 << 20 && text.contains("| 1 MiB |"))
+        #expect(LogSettings().segmentBytes == 64 << 20)
+        #expect(SegmentHeader.version == 1)
+    }
+}
