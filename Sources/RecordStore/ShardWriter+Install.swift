@@ -37,8 +37,8 @@ extension ShardWriter {
         let change = StoredChange(
             isDeletion: version.kind == .deletion,
             previousRevision: previous?.record.modRevision ?? .none, key: key)
-        pending.put(
-            layout.revisions(version.modRevision, version.subRevision), change.encode())
+        let changeRow = layout.revisions(version.modRevision, version.subRevision)
+        pending.put(changeRow, change.encode(under: changeRow))
 
         state.digest.add(Effect.version)
         state.digest.add(key)

@@ -82,13 +82,17 @@ struct StoredChange: Hashable, Sendable {
     var previousRevision: Revision
     var key: Bytes
 
-    func encode() -> Bytes {
+    /// - Parameter row: the key of the row, which the checksum covers as well.
+    func encode(under row: Bytes) -> Bytes {
         var writer = ByteWriter(reserving: key.count + 16)
         writer.write(Self.formatVersion)
         writer.write(isDeletion)
         writer.writeVarint(UInt64(bitPattern: previousRevision.rawValue))
         writer.writeLengthPrefixed(key)
-        writer.write(CRC32C.checksum(writer.bytes))
+        var crc = CRC32C()
+        crc.update(row)
+        crc.update(writer.bytes)
+        writer.write(crc.value)
         return writer.bytes
     }
 }
