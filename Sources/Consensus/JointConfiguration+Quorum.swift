@@ -1,7 +1,7 @@
 import Primitives
 
 /// How a vote stands.
-enum VoteOutcome: Hashable, Sendable {
+package enum VoteOutcome: Hashable, Sendable {
     case won
     /// Cannot be won any more.
     case lost
@@ -11,13 +11,13 @@ enum VoteOutcome: Hashable, Sendable {
 extension JointConfiguration {
     /// The highest value that a majority has reached; in a joint configuration, separate majorities
     /// of both sets (thesis §4.3).
-    func agreed<Value: Comparable>(_ reached: (ReplicaID) -> Value) -> Value {
+    package func agreed<Value: Comparable>(_ reached: (ReplicaID) -> Value) -> Value {
         let new = Self.agreed(among: incoming, reached)
         return outgoing.isEmpty ? new : min(new, Self.agreed(among: outgoing, reached))
     }
 
     /// - Parameter vote: nil for a voter that has not answered.
-    func outcome(_ vote: (ReplicaID) -> Bool?) -> VoteOutcome {
+    package func outcome(_ vote: (ReplicaID) -> Bool?) -> VoteOutcome {
         let new = Self.outcome(among: incoming, vote)
         guard !outgoing.isEmpty else { return new }
         switch (new, Self.outcome(among: outgoing, vote)) {

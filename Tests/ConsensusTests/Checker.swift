@@ -1,0 +1,205 @@
+import Consensus
+import Primitives
+
+/// Looks at every step of a `Cluster` for what Raft promises never to happen (thesis figure 3.2),
+/// from outside: it knows disks, messages and what was handed out, and trusts no replica's word.
+struct Checker {
+    var violations: [String] = []
+    /// Who led each term.
+    private var leaders: [Term: ReplicaID] = [:]
+    /// The term and the entry, once seen, at each committed index.
+    private var committed: [LogIndex: Term] = [:]
+    private var entries: [LogIndex: LogEntry] = [:]
+    private(set) var highestCommit = LogIndex.zero
+    /// Each replica at its last event, in this incarnation.
+    private var earlier: [ReplicaID: RaftGroup] = [:]
+    private var nextTicket: [ReplicaID: UInt64] = [:]
+    /// Reads under way: who asked, and what was committed anywhere when it did.
+    private var reads: [UInt64: (replica: ReplicaID, floor: LogIndex)] = [:]
+    private(set) var reached: [String: Int] = [:]
+
+    var openReads: Int { reads.count }
+
+    mutating func reach(_ path: String) { reached[path, default: 0] += 1 }
+
+    private mutating func unless(_ holds: Bool, _ what: @autoclosure () -> String) {
+        if !holds { violations.append(what()) }
+    }
+
+    mutating func started(_ node: Cluster.Node) {
+        earlier[node.id] = node.raft
+        nextTicket[node.id] = 1
+    }
+
+    mutating func crashed(_ node: Cluster.Node) {
+        reads = reads.filter { $0.value.replica != node.id }
+    }
+
+    mutating func asks(_ token: UInt64, _ node: Cluster.Node) {
+        if node.raft != nil { reads[token] = (node.id, highestCommit) }
+    }
+
+    mutating func looked(at cluster: Cluster, _ id: Int, _ effects: Effects) {
+        let node = cluster[id]
+        let raft = node.raft!
+        unless(effects.faults.isEmpty, "replica \(id) found faults \(effects.faults)")
+        for broken in raft.checkInvariants(since: earlier[node.id]) {
+            violations.append("replica \(id): \(broken)")
+        }
+        if effects.roleChange?.role == .leader { elected(raft) }
+        checkCommit(cluster, from: earlier[node.id]?.commitIndex ?? .zero, raft)
+        earlier[node.id] = raft
+        if let work = effects.append {
+            unless(
+                work.ticket.rawValue == nextTicket[node.id],
+                "replica \(id) issued ticket \(work.ticket.rawValue)")
+            nextTicket[node.id]! += 1
+            if let hardState = work.hardState {
+                unless(
+                    hardState.commitIndex <= node.disk.lastIndex,
+                    "replica \(id) persists commit \(hardState.commitIndex), has \(node.disk.lastIndex)"
+                )
+            }
+            if work.replacedFrom != nil { reach("entries replaced") }
+            if work.replacedFrom != nil && !node.queued.isEmpty {
+                reach("entries replaced while in flight to the disk")
+            }
+            if work.hardState == nil && work.entries.isEmpty { reach("order-only append") }
+        }
+        for range in effects.committed {
+            unless(
+                range.through <= node.disk.lastIndex,
+                "replica \(id) hands out \(range.through), its disk has \(node.disk.lastIndex)")
+            reach(range.entries == nil ? "handout from the log" : "handout from memory")
+        }
+        if !effects.fetches.isEmpty { reach("fetch") }
+        for read in effects.readsReady { answered(read, id) }
+        for read in effects.readsRefused {
+            unless(
+                reads.removeValue(forKey: read.token) != nil,
+                "replica \(id) refused read \(read.token) that was not open")
+            reach("read refused: \(read.reason)")
+        }
+    }
+
+    /// "Election Safety: at most one leader can be elected in a given term."
+    /// "Leader Completeness: if a log entry is committed in a given term, then that entry will be
+    /// present in the logs of the leaders for all higher-numbered terms."
+    private mutating func elected(_ raft: RaftGroup) {
+        let known = leaders[raft.term] ?? raft.replica
+        unless(known == raft.replica, "term \(raft.term) has leaders \(known), \(raft.replica)")
+        leaders[raft.term] = raft.replica
+        for (index, term) in committed where raft.term(at: index) != term {
+            violations.append(
+                "leader \(raft.replica) of term \(raft.term) lacks committed entry \(index)")
+        }
+        reach("election")
+    }
+
+    /// What is committed stays so, is the same everywhere, and is on a majority of disks.
+    private mutating func checkCommit(_ cluster: Cluster, from: LogIndex, _ raft: RaftGroup) {
+        var index = from.next
+        while index <= raft.commitIndex {
+            defer { index = index.next }
+            let term = raft.term(at: index)!
+            if let known = committed[index] {
+                unless(
+                    known == term,
+                    "replica \(raft.replica) commits \(index) of term \(term), others of \(known)")
+                continue
+            }
+            committed[index] = term
+            let holders = cluster.nodes.count { $0.disk.entry(at: index)?.term == term }
+            unless(
+                holders > cluster.nodes.count / 2,
+                "replica \(raft.replica) commits \(index) held by \(holders) disks")
+            highestCommit = max(highestCommit, index)
+        }
+    }
+
+    /// "State Machine Safety: if a server has applied a log entry at a given index to its state
+    /// machine, no other server will ever apply a different log entry for the same index."
+    mutating func applies(_ applied: [LogEntry], _ node: Cluster.Node) {
+        var index = LogIndex(UInt64(node.applied.count))
+        var stamp = node.applied.last?.timestamp ?? .zero
+        for entry in applied {
+            index = index.next
+            unless(stamp < entry.timestamp, "stamp \(entry.timestamp) follows \(stamp)")
+            stamp = entry.timestamp
+            unless(entry.index == index, "replica \(node.id) applies \(entry.index) at \(index)")
+            let known = entries[entry.index] ?? entry
+            unless(known == entry, "replica \(node.id) applies \(entry), others \(known)")
+            unless(
+                committed[entry.index] == entry.term,
+                "replica \(node.id) applies \(entry.index) that is not committed")
+            entries[entry.index] = known
+        }
+    }
+
+    /// A read sees at least what was committed anywhere when it was asked.
+    private mutating func answered(_ read: ReadReady, _ id: Int) {
+        guard let (_, floor) = reads.removeValue(forKey: read.token) else {
+            violations.append("replica \(id) answered read \(read.token) that was not open")
+            return
+        }
+        let ceiling = highestCommit
+        unless(
+            read.index >= floor && read.index <= ceiling,
+            "read \(read.token) got \(read.index), committed \(floor)...\(ceiling)")
+        reach("read answered")
+    }
+
+    /// What a message promises is on the sender's disk when it leaves.
+    mutating func leaves(_ message: RaftMessage, of node: Cluster.Node) {
+        let disk = node.disk
+        switch message.kind {
+        case .voteResponse(granted: true):
+            unless(
+                disk.hardState.term > message.term
+                    || disk.hardState.term == message.term && disk.hardState.vote == message.to,
+                "\(node.id) votes for \(message.to) in \(message.term), disk \(disk.hardState)")
+        case .voteRequest:
+            unless(
+                disk.hardState.term > message.term
+                    || disk.hardState.term == message.term && disk.hardState.vote == node.id,
+                "\(node.id) campaigns in \(message.term), disk \(disk.hardState)")
+        case .appendResponse(.accepted(let matchIndex)):
+            unless(
+                disk.hardState.term > message.term
+                    || disk.hardState.term == message.term && disk.lastIndex >= matchIndex,
+                "\(node.id) accepts \(matchIndex) in \(message.term), disk \(disk.lastIndex)")
+        case .staleTerm: reach("stale term told")
+        case .appendResponse(.rejected): reach("append rejected")
+        case .readIndexRequest: reach("read forwarded")
+        case .commitNotice: reach("commit notice")
+        default: break
+        }
+    }
+
+    /// "Log Matching: if two logs contain an entry with the same index and term, then the logs are
+    /// identical in all entries up through the given index."
+    mutating func checkLogMatching(_ cluster: Cluster) {
+        for a in cluster.nodes {
+            for b in cluster.nodes where a.id < b.id {
+                let shared = min(a.disk.entries.count, b.disk.entries.count)
+                let agreed = (0..<shared).last {
+                    a.disk.entries[$0].term == b.disk.entries[$0].term
+                }
+                guard let agreed else { continue }
+                unless(
+                    a.disk.entries[...agreed] == b.disk.entries[...agreed],
+                    "logs of \(a.id) and \(b.id) agree at \(agreed + 1) and differ before")
+            }
+        }
+    }
+
+    /// Every entry ever committed is on a majority of disks, whatever has happened.
+    mutating func checkNothingLost(_ cluster: Cluster) {
+        for (index, term) in committed {
+            let holders = cluster.nodes.count { $0.disk.entry(at: index)?.term == term }
+            unless(
+                holders > cluster.nodes.count / 2,
+                "committed entry \(index) of term \(term) is on \(holders) disks")
+        }
+    }
+}

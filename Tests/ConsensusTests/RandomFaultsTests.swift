@@ -1,0 +1,225 @@
+import Consensus
+import Primitives
+import Testing
+
+/// Chance looks for what the scenarios missed: faults at rates that change as the run goes on,
+/// then a healed group that must make progress.
+@Suite struct RandomFaultsTests {
+    /// Small enough that every limit is met.
+    static let settings = RaftSettings(
+        electionTimeoutTicks: 8, heartbeatTicks: 2, maxEntryBytesPerAppend: 200,
+        maxInflightAppends: 3, maxInflightBytes: 400, maxEntryBytes: 500,
+        maxUncommittedBytes: 1_500, cacheBytesMax: 300, maxHandoutBytes: 150,
+        maxHandoutsInFlight: 2, maxPendingReads: 6)
+
+    @Test(arguments: [(3, 0), (3, 40), (5, 80), (5, 120), (1, 160)])
+    func everySeedIsSafeAndMakesProgressOnceHealed(replicas: Int, firstSeed: UInt64) {
+        var reached: [String: Int] = [:]
+        for seed in firstSeed..<firstSeed + 40 {
+            var run = Run(replicas: replicas, seed: seed)
+            run.hurt(rounds: 300)
+            run.heal()
+            reached.merge(run.cluster.checker.reached, uniquingKeysWith: +)
+            let violations = run.cluster.checker.violations
+            #expect(violations.isEmpty, "seed \(seed), \(replicas) replicas")
+            if !violations.isEmpty {
+                print("seed \(seed), \(replicas) replicas: \(violations.prefix(3))")
+                return
+            }
+        }
+        // A path that no seed reaches is not tested by any.
+        print("from seed \(firstSeed):", reached.sorted { $0.key < $1.key })
+        for path in replicas == 1 ? Self.pathsAlone : Self.paths {
+            #expect(reached[path, default: 0] > 0, "no seed from \(firstSeed) on reaches: \(path)")
+        }
+    }
+
+    static let pathsAlone = [
+        "election", "handout from the log", "handout from memory", "read answered",
+        "proposal refused: tail",
+    ]
+    static let paths =
+        pathsAlone + [
+            "entries replaced", "entries replaced while in flight to the disk",
+            "order-only append", "fetch", "stale term told", "append rejected", "read forwarded",
+            "commit notice", "read refused: timedOut", "read refused: leadershipLost",
+            "read refused: tooManyReads", "unsynced work survived",
+        ]
+
+    struct Run {
+        let cluster: Cluster
+        var chance: SeededGenerator
+        var arriving: [(round: Int, message: RaftMessage)] = []
+        var round = 0
+        var nextCommand = 0
+        var nextToken: UInt64 = 0
+
+        /// In percent.
+        var lossRate: UInt64 = 0
+        var repeatRate: UInt64 = 0
+        var delayMax: UInt64 = 0
+        var syncRate: UInt64 = 100
+        /// A disk that hardly syncs; 0 for none.
+        var slowDisk = 0
+
+        init(replicas: Int, seed: UInt64) {
+            cluster = Cluster(replicas, settings: RandomFaultsTests.settings, seed: seed)
+            cluster.recordsSent = false
+            chance = SeededGenerator(seed: seed)
+        }
+
+        mutating func percent(_ rate: UInt64) -> Bool { chance.next() % 100 < rate }
+        mutating func upTo(_ most: UInt64) -> UInt64 { chance.next() % (most + 1) }
+        mutating func anyReplica() -> Int { Int(chance.next() % UInt64(cluster.nodes.count)) + 1 }
+
+        mutating func hurt(rounds: Int) {
+            for step in 0..<rounds where cluster.checker.violations.isEmpty {
+                if step % 40 == 0 { newWeather() }
+                disturb()
+                work()
+                advance(skew: 20)
+            }
+        }
+
+        private mutating func newWeather() {
+            let isCalm = percent(40)
+            lossRate = isCalm ? 0 : upTo(25)
+            repeatRate = isCalm ? 0 : upTo(15)
+            delayMax = isCalm ? 0 : upTo(6)
+            syncRate = isCalm ? 90 : 20 + upTo(70)
+            slowDisk = percent(40) ? anyReplica() : 0
+            if percent(60) { cluster.heal() }
+        }
+
+        private mutating func disturb() {
+            // Leaders are hurt more often: the rare paths lie behind their loss.
+            let id = percent(50) ? cluster.leaders.last ?? anyReplica() : anyReplica()
+            if percent(4) {
+                if cluster[id].raft != nil {
+                    let surviving = Int(upTo(UInt64(cluster[id].queued.count)))
+                    if surviving > 0 { cluster.checker.reach("unsynced work survived") }
+                    cluster.crash(id, surviving: surviving)
+                }
+            }
+            if percent(15), let down = cluster.ids.first(where: { cluster[$0].raft == nil }) {
+                cluster.start(down)
+            }
+            if percent(5) { cluster.isolate(id) }
+            if percent(2) {
+                // One direction only.
+                cluster.cut.append((cluster[id].id, cluster[anyReplica()].id))
+            }
+            if percent(8) { cluster.heal() }
+            // The state machine's own flush.
+            if percent(10) { cluster[id].durablyApplied = cluster[id].applied.count }
+        }
+
+        mutating func work() {
+            if percent(50) {
+                let id = percent(80) ? cluster.leaders.last ?? anyReplica() : anyReplica()
+                var proposals: [Proposal] = []
+                for _ in 0...upTo(4) {
+                    nextCommand += 1
+                    var command = Array("\(nextCommand)".utf8)
+                    command += Bytes(repeating: 46, count: Int(upTo(120)))
+                    proposals.append(Proposal(command: command))
+                }
+                // Clocks jump, backwards too.
+                cluster.wallClock = 1_000_000 + upTo(1_000)
+                if case .refused(.uncommittedTailFull) = cluster.propose(proposals, at: id) {
+                    cluster.checker.reach("proposal refused: tail")
+                }
+            }
+            if percent(25) {
+                let id = anyReplica()
+                for _ in 0...upTo(3) {
+                    nextToken += 1
+                    cluster.read(nextToken, at: id)
+                }
+            }
+        }
+
+        /// One tick for most, then what arrives.
+        mutating func advance(skew: UInt64) {
+            round += 1
+            for id in cluster.running where !percent(skew) { cluster.tick(id) }
+            for _ in 0..<3 {
+                takeFromNetwork()
+                deliverDue()
+                for id in cluster.running {
+                    if percent(id == slowDisk ? 3 : syncRate) {
+                        cluster.sync(id, works: Int(1 + upTo(3)))
+                    }
+                    if percent(70) { cluster.apply(id) }
+                    if percent(50) { cluster.answerFetch(id, failing: percent(10)) }
+                }
+            }
+            cluster.checker.checkLogMatching(cluster)
+        }
+
+        private mutating func takeFromNetwork() {
+            for message in cluster.network {
+                if percent(lossRate) { continue }
+                arriving.append((round + Int(upTo(delayMax)), message))
+                if percent(repeatRate) {
+                    arriving.append((round + Int(upTo(3 * delayMax + 3)), message))
+                }
+            }
+            cluster.network = []
+        }
+
+        private mutating func deliverDue() {
+            let due = arriving.filter { $0.round <= round }
+            arriving.removeAll { $0.round <= round }
+            for (_, message) in due { cluster.deliver(message) }
+        }
+
+        /// Everyone runs, nothing is lost: within 20 election timeouts the group must lead,
+        /// commit, apply everywhere and answer reads everywhere.
+        mutating func heal() {
+            guard cluster.checker.violations.isEmpty else { return }
+            cluster.heal()
+            (lossRate, repeatRate, delayMax, syncRate, slowDisk) = (0, 0, 0, 100, 0)
+            for id in cluster.ids where cluster[id].raft == nil { cluster.start(id) }
+            var accepted: (term: Term, index: LogIndex)?
+            var isDone = false
+            for _ in 0..<20 * RandomFaultsTests.settings.electionTimeoutTicks where !isDone {
+                advance(skew: 0)
+                if let leader = cluster.leaders.last, accepted?.term != cluster.raft(leader).term {
+                    if case .accepted(let term, _, let through) = cluster.propose(
+                        "healed", at: leader)
+                    {
+                        accepted = (term, through)
+                    }
+                }
+                isDone = cluster.ids.allSatisfy { id in
+                    guard let accepted else { return false }
+                    return cluster[id].applied.count >= Int(accepted.index.rawValue)
+                        && cluster.raft(id).term(at: accepted.index) == accepted.term
+                        && cluster.raft(id).leader != nil
+                }
+            }
+            if !isDone { cluster.checker.violations.append("no progress after healing") }
+            readEverywhere()
+            cluster.checker.checkNothingLost(cluster)
+        }
+
+        private mutating func readEverywhere() {
+            for _ in 0..<2 * RandomFaultsTests.settings.electionTimeoutTicks { advance(skew: 0) }
+            if cluster.checker.openReads > 0 {
+                cluster.checker.violations.append("\(cluster.checker.openReads) reads never ended")
+            }
+            for id in cluster.ids {
+                nextToken += 1
+                cluster.read(nextToken, at: id)
+            }
+            for _ in 0..<4 { advance(skew: 0) }
+            for id in cluster.ids {
+                let token = nextToken - UInt64(cluster.nodes.count - id)
+                if !cluster[id].readsReady.contains(where: { $0.token == token }) {
+                    cluster.checker.violations.append("a healed read at \(id) is not answered")
+                }
+            }
+        }
+    }
+}
