@@ -115,7 +115,8 @@ let package = Package(
         .executableTarget(
             name: "spined",
             dependencies: [
-                "NodeRuntime", "FHIRServer", "RecordModel", "Primitives", arguments, log,
+                "NodeRuntime", "FHIRServer", "RPC", "RecordModel", "RecordStore", "Primitives",
+                nioCore, nioPosix, arguments, log,
             ],
             swiftSettings: strict),
         .executableTarget(

@@ -251,6 +251,9 @@ package nonisolated struct Spine_V1_RestoreStatus: Sendable {
 
   package var rowCount: UInt64 = 0
 
+  /// The restore that the state speaks of; empty when there was none.
+  package var restoreID: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -731,7 +734,7 @@ nonisolated extension Spine_V1_RestoreStatusRequest: SwiftProtobuf.Message, Swif
 
 nonisolated extension Spine_V1_RestoreStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RestoreStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}next_sequence\0\u{1}digest\0\u{3}row_count\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}next_sequence\0\u{1}digest\0\u{3}row_count\0\u{3}restore_id\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -743,6 +746,7 @@ nonisolated extension Spine_V1_RestoreStatus: SwiftProtobuf.Message, SwiftProtob
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.nextSequence) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.digest) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.rowCount) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.restoreID) }()
       default: break
       }
     }
@@ -761,6 +765,9 @@ nonisolated extension Spine_V1_RestoreStatus: SwiftProtobuf.Message, SwiftProtob
     if self.rowCount != 0 {
       try visitor.visitSingularUInt64Field(value: self.rowCount, fieldNumber: 4)
     }
+    if !self.restoreID.isEmpty {
+      try visitor.visitSingularStringField(value: self.restoreID, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -769,6 +776,7 @@ nonisolated extension Spine_V1_RestoreStatus: SwiftProtobuf.Message, SwiftProtob
     if lhs.nextSequence != rhs.nextSequence {return false}
     if lhs.digest != rhs.digest {return false}
     if lhs.rowCount != rhs.rowCount {return false}
+    if lhs.restoreID != rhs.restoreID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,142 @@
+import Consensus
+import NIOCore
+import Primitives
+import RPC
+import RecordModel
+
+/// What the client port answers over HTTP/1.1: `/health`, `/version`, `/metrics`, as etcd does.
+package struct HTTPStatusService: Sendable {
+    let node: Node
+
+    package init(node: Node) { self.node = node }
+
+    package var handler: HTTP1Handler {
+        { request, respond in
+            guard request.method == "GET" || request.method == "HEAD" else {
+                var response = HTTP1Response(
+                    status: 405, contentType: "text/plain", "Method Not Allowed\n")
+                response.headers.append(("allow", "GET, HEAD"))
+                return respond(response)
+            }
+            switch request.path {
+            case "/health": health(respond)
+            case "/version":
+                let version = EtcdService.version
+                respond(
+                    HTTP1Response(
+                        status: 200, contentType: "application/json",
+                        "{\"etcdserver\":\"\(version)\",\"etcdcluster\":\"\(version)\"}"))
+            case "/metrics":
+                respond(
+                    HTTP1Response(
+                        status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
+                        metrics()))
+            default:
+                respond(
+                    HTTP1Response(
+                        status: 404, contentType: "text/plain",
+                        "404 page not found; this port serves /health, /version, /metrics and "
+                            + "gRPC\n"))
+            }
+        }
+    }
+
+    /// Healthy: a linearizable read of every keyspace that serves clients succeeds.
+    private func health(_ respond: @escaping @Sendable (HTTP1Response) -> Void) {
+        node.read(.default, linearizable: true) { first in
+            node.read(.fhir, linearizable: true) { second in
+                let failure = [first, second].compactMap { result -> NodeError? in
+                    guard case .failure(let error) = result else { return nil }
+                    return error
+                }.first
+                if let failure {
+                    respond(
+                        HTTP1Response(
+                            status: 503, contentType: "application/json",
+                            "{\"health\":\"false\",\"reason\":\"\(failure)\"}"))
+                } else {
+                    respond(
+                        HTTP1Response(
+                            status: 200, contentType: "application/json",
+                            "{\"health\":\"true\"}"))
+                }
+            }
+        }
+    }
+
+    private func metrics() -> String {
+        let metrics = node.metrics
+        var text = ""
+        let groups = KeyspaceID.all.map { ($0, node.status(of: $0)) }
+        func perGroup(
+            _ name: String, _ help: String, _ type: String, _ value: (GroupStatus) -> UInt64
+        ) {
+            MetricLine(
+                name: name, help: help, type: type,
+                samples: groups.map { keyspace, status in
+                    ("keyspace=\"\(keyspace)\"", "\(status.map(value) ?? 0)")
+                }
+            ).write(into: &text)
+        }
+        perGroup(
+            "etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.",
+            "gauge"
+        ) { $0.leader == nil ? 0 : 1 }
+        perGroup(
+            "etcd_server_is_leader",
+            "Whether or not this member is a leader. 1 if is, 0 otherwise.", "gauge"
+        ) { $0.role == .leader ? 1 : 0 }
+        perGroup(
+            "etcd_server_proposals_committed_total", "Index of the last committed log entry.",
+            "gauge"
+        ) { $0.commitIndex.rawValue }
+        perGroup(
+            "etcd_server_proposals_applied_total", "Index of the last applied log entry.", "gauge"
+        ) { $0.appliedIndex.rawValue }
+        perGroup("spine_raft_term", "The group's term.", "gauge") { $0.term.rawValue }
+        func single(_ name: String, _ help: String, _ type: String, _ value: Int) {
+            MetricLine(name: name, help: help, type: type, samples: [("", "\(value)")])
+                .write(into: &text)
+        }
+        single(
+            "etcd_server_proposals_pending", "Proposals without an answer yet.", "gauge",
+            node.completions.count)
+        single(
+            "etcd_server_proposals_failed_total", "Proposals that were answered with an error.",
+            "counter", metrics.proposalsFailed.value)
+        single(
+            "etcd_server_leader_changes_seen_total", "Changes of role, term or leader seen.",
+            "counter", metrics.leaderChanges.value)
+        single(
+            "etcd_server_heartbeat_send_failures_total",
+            "Turns in which ticks were skipped because the node was overloaded or paused.",
+            "counter", metrics.heartbeatDelays.value)
+        single(
+            "etcd_server_read_indexes_served_total", "Batches of linearizable reads served.",
+            "counter", metrics.readIndexesServed.value)
+        single(
+            "etcd_network_peer_sent_bytes_total", "Bytes sent to peers.", "counter",
+            metrics.peerSentBytes.value)
+        single(
+            "etcd_network_peer_received_bytes_total", "Bytes received from peers.", "counter",
+            metrics.peerReceivedBytes.value)
+        single(
+            "spine_peer_frames_dropped_total", "Frames that could not be sent to a peer.",
+            "counter", metrics.peerFramesDropped.value)
+        single(
+            "spine_raft_contract_breaches_total",
+            "Messages and log answers that no correct peer or disk would have given.", "counter",
+            metrics.contractBreaches.value)
+        single(
+            "etcd_mvcc_db_total_size_in_bytes", "Bytes of the state on disk and in memory.",
+            "gauge", node.stateBytes)
+        metrics.logSync.write(
+            name: "etcd_disk_wal_fsync_duration_seconds", help: "Seconds of one sync of the log.",
+            into: &text)
+        metrics.engineCommit.write(
+            name: "etcd_disk_backend_commit_duration_seconds",
+            help: "Seconds in which one batch of entries was applied.", into: &text)
+        for line in ProcessStatistics.lines() { line.write(into: &text) }
+        return text
+    }
+}

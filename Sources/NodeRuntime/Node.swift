@@ -1,0 +1,309 @@
+import Consensus
+import Logging
+import NIOCore
+import NIOPosix
+import Primitives
+import RecordModel
+import RecordStore
+import ReplicatedLog
+import RocksDBEngine
+import StorageEngine
+import Synchronization
+import WireProtocol
+
+/// One node of the cluster: its log, its state, its groups and the threads that run them. Services
+/// (etcd, FHIR, recovery) stand on `submit` and `read`.
+package final class Node: Sendable {
+    package let configuration: NodeConfiguration
+    package let id: NodeID
+    package let cluster: ClusterID
+    package let incarnation: UInt64
+    let logger: Logger
+    let metrics = NodeMetrics()
+    let completions = CompletionTable()
+    let board = StatusBoard()
+    let engine: RocksDBEngine
+    let stores: [GroupID: RecordStore]
+    private let directory: DataDirectory
+    private let log: ReplicatedLog
+    private let transport: PeerTransport
+    private let consensusMailbox = Mailbox<NodeEvent>(capacity: NodeLimits.consensusMailbox)
+    private let logMailbox = Mailbox<LogWork>(capacity: NodeLimits.internalMailbox)
+    private let applyMailbox = Mailbox<ApplyWork>(capacity: NodeLimits.internalMailbox)
+    private let readMailbox = Mailbox<ReadWork>(capacity: NodeLimits.readMailbox)
+    private let threads = Mutex<Threads>(Threads())
+    private let sequence = Atomic<UInt64>(1)
+    private let isStopping = Atomic(false)
+    private let fatal: @Sendable (String) -> Void
+
+    private struct Threads {
+        var consensus: DedicatedThread?
+        var log: DedicatedThread?
+        var apply: DedicatedThread?
+        var reads: [DedicatedThread] = []
+    }
+
+    /// Groups of every node (DESIGN, decision 2).
+    static let groupIDs: [GroupID] = KeyspaceID.all.map(\.group)
+
+    /// Opens the node's directory and brings back what it holds; serves nobody yet.
+    ///
+    /// - Parameter fatal: called once from any thread when the node cannot go on (a failed sync,
+    ///   a state machine that cannot apply): the process must end, and may then be started again.
+    package static func open(
+        _ configuration: NodeConfiguration, eventLoops: any EventLoopGroup, logger: Logger,
+        fatal: @escaping @Sendable (String) -> Void
+    ) throws(ConfigurationError) -> Node {
+        let directory = try DataDirectory.open(
+            path: configuration.dataDirectory, cluster: configuration.clusterID,
+            node: configuration.ownID)
+        let (log, recovered) = try openLog(directory, logger: logger)
+        let (engine, stores) = try openState(directory)
+        try directory.markInitialized()
+        return try Node(
+            configuration, directory: directory, log: log, recovered: recovered, engine: engine,
+            stores: stores, eventLoops: eventLoops, logger: logger, fatal: fatal)
+    }
+
+    private let initialGroups: [RaftGroup]
+
+    private init(
+        _ configuration: NodeConfiguration, directory: DataDirectory, log: ReplicatedLog,
+        recovered: [GroupID: RecoveredGroup], engine: RocksDBEngine,
+        stores: [GroupID: RecordStore], eventLoops: any EventLoopGroup, logger: Logger,
+        fatal: @escaping @Sendable (String) -> Void
+    ) throws(ConfigurationError) {
+        self.configuration = configuration
+        self.directory = directory
+        self.log = log
+        self.engine = engine
+        self.stores = stores
+        self.logger = logger
+        self.fatal = fatal
+        id = configuration.ownID
+        cluster = configuration.clusterID
+        incarnation = directory.identity.incarnation
+
+        let own = configuration.ownID
+        let voters = configuration.initialCluster.map {
+            ReplicaID(configuration.nodeID(of: $0).rawValue)
+        }
+        let settings = Self.raftSettings(configuration)
+        var groups: [RaftGroup] = []
+        var generator = SystemRandomNumberGenerator()
+        for group in Self.groupIDs {
+            guard let store = stores[group] else { preconditionFailure("no store for \(group)") }
+            let restored = RestoredState(
+                group: recovered[group] ?? RecoveredGroup(group: group), voters: voters,
+                appliedIndex: store.appliedIndex, incarnation: directory.identity.incarnation)
+            do throws(RestoreFailure) {
+                groups.append(
+                    try RaftGroup(
+                        group: group, replica: ReplicaID(own.rawValue), settings: settings,
+                        restored: restored, seed: generator.next()))
+            } catch {
+                throw ConfigurationError(
+                    "group \(group): this node's log and state contradict each other: \(error). "
+                        + "It must neither vote nor serve: move \(directory.path) aside and look "
+                        + "at the disk")
+            }
+        }
+        initialGroups = groups
+
+        let peers = configuration.initialCluster.filter { $0.name != configuration.name }.map {
+            PeerTransport.Peer(id: configuration.nodeID(of: $0), addresses: $0.peerURLs)
+        }
+        let known = Set(Self.groupIDs)
+        transport = PeerTransport(
+            own: own, cluster: configuration.clusterID, peers: peers, group: eventLoops,
+            logger: logger, metrics: metrics
+        ) { [consensusMailbox] frame, from in
+            // A full mailbox drops the frame, as a network would; Raft asks again.
+            switch frame {
+            case .raft(let messages):
+                // A peer speaks for its own seat only.
+                let own = messages.filter { $0.from.rawValue == from.rawValue }
+                _ = consensusMailbox.post(.peer(own))
+            case .forward(let proposals) where known.contains(proposals.group):
+                _ = consensusMailbox.post(.forwarded(proposals, from: from))
+            case .forwardRefused(let refused) where known.contains(refused.group):
+                _ = consensusMailbox.post(.forwardRefused(refused))
+            case .forward, .forwardRefused, .hello: break
+            }
+        }
+    }
+
+    /// Ticks in a heartbeat interval: the resolution in which election timeouts are drawn.
+    private static let ticksPerHeartbeat = 5
+
+    private static func raftSettings(_ configuration: NodeConfiguration) -> RaftSettings {
+        let ratio = configuration.electionTimeout / configuration.heartbeatInterval
+        return RaftSettings(
+            electionTimeoutTicks: Int((ratio * Double(ticksPerHeartbeat)).rounded()),
+            heartbeatTicks: ticksPerHeartbeat, maxEntryBytes: NodeLimits.commandBytes)
+    }
+
+    /// Begins to take part in the cluster. The clients' listeners may be opened once it returns.
+    package func start() async throws(ConfigurationError) {
+        try await transport.listen(on: configuration.listenPeerURLs)
+        transport.dial()
+        let writer = LogWriter(
+            log: log, mailbox: logMailbox, transport: transport, consensus: consensusMailbox,
+            metrics: metrics, fatal: fatal)
+        let applier = Applier(
+            stores: stores, log: log, mailbox: applyMailbox, consensus: consensusMailbox,
+            completions: completions, own: id, incarnation: incarnation, metrics: metrics,
+            fatal: fatal)
+        let pool = ReadPool(
+            stores: stores, log: log, mailbox: readMailbox, consensus: consensusMailbox)
+        let environment = ConsensusLoop.Environment(
+            own: id, mailbox: consensusMailbox, log: logMailbox, apply: applyMailbox,
+            reads: readMailbox, transport: transport, completions: completions, board: board,
+            metrics: metrics, logger: logger,
+            tick: (configuration.heartbeatInterval / Self.ticksPerHeartbeat).nanoseconds,
+            requestTimeout: requestTimeout.nanoseconds,
+            newestStamp: { [stores] group in (stores[group]?.newestTimestamp.microseconds ?? 0) + 1
+            })
+        let groups = initialGroups
+        threads.withLock { threads in
+            threads.log = DedicatedThread(name: "spine-log") { writer.run() }
+            threads.apply = DedicatedThread(name: "spine-apply") { applier.run() }
+            threads.reads = (0..<NodeLimits.readThreads).map { number in
+                DedicatedThread(name: "spine-read-\(number)") { pool.run() }
+            }
+            threads.consensus = DedicatedThread(name: "spine-raft") {
+                ConsensusLoop(environment: environment, groups: groups).run()
+            }
+        }
+        Task { await publishMember() }
+    }
+
+    /// How long a request may take: etcd's 5 seconds plus two election timeouts.
+    package var requestTimeout: Duration { .seconds(5) + configuration.electionTimeout * 2 }
+
+    /// Stops in order: no more requests, then the threads from the first to the last in the path of
+    /// a write, then the state on disk, so that the next start replays nothing.
+    package func stop() async {
+        guard !isStopping.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        let threads = threads.withLock { threads in
+            defer { threads = Threads() }
+            return threads
+        }
+        consensusMailbox.close()
+        logMailbox.close()
+        await join([threads.consensus, threads.log].compactMap(\.self))
+        applyMailbox.close()
+        readMailbox.close()
+        await join([threads.apply].compactMap(\.self) + threads.reads)
+        for completion in completions.takeAll() { completion(.failure(.outcomeUnknown)) }
+        await transport.close()
+        do throws(StorageError) { try engine.close() } catch {
+            logger.error("the state could not be flushed, the next start replays it: \(error)")
+        }
+    }
+
+    private func join(_ threads: [DedicatedThread]) async {
+        await withCheckedContinuation { continuation in
+            // Joining blocks, so it gets a thread of its own.
+            _ = DedicatedThread(name: "spine-join") {
+                for thread in threads { thread.join() }
+                continuation.resume()
+            }
+        }
+    }
+
+    // MARK: - Requests
+
+    /// Proposes a command; `completion` is called once, from any thread, and must not block.
+    package func submit(
+        _ body: Command.Body, to keyspace: KeyspaceID,
+        completion: @escaping @Sendable (Result<CommandOutcome, NodeError>) -> Void
+    ) {
+        guard !isStopping.load(ordering: .relaxed) else { return completion(.failure(.stopping)) }
+        let sequence = sequence.wrappingAdd(1, ordering: .relaxed).oldValue
+        let command = Command(
+            id: ProposalID(node: id, incarnation: incarnation, sequence: sequence), body: body
+        ).encode()
+        guard command.count <= NodeLimits.commandBytes else {
+            let error = NodeError.tooLarge(bytes: command.count, limit: NodeLimits.commandBytes)
+            return completion(.failure(error))
+        }
+        guard completions.insert(completion, sequence: sequence, bytes: command.count) else {
+            return completion(.failure(.overloaded))
+        }
+        let proposal = PendingProposal(
+            sequence: sequence, group: keyspace.group, command: command,
+            deadline: monotonicNanoseconds() + requestTimeout.nanoseconds)
+        if !consensusMailbox.post(.propose(proposal)) {
+            completions.take(sequence)?(.failure(.overloaded))
+        }
+    }
+
+    /// Reads the keyspace; `run` is called once on a thread that may wait for the disk.
+    ///
+    /// - Parameter linearizable: false reads what this node has applied, without asking anybody.
+    package func read(
+        _ keyspace: KeyspaceID, linearizable: Bool,
+        run: @escaping @Sendable (Result<RecordReader, NodeError>) -> Void
+    ) {
+        guard !isStopping.load(ordering: .relaxed) else { return run(.failure(.stopping)) }
+        let waiter = ReadWaiter(
+            deadline: monotonicNanoseconds() + requestTimeout.nanoseconds, run: run)
+        let posted =
+            linearizable
+            ? consensusMailbox.post(.read(keyspace.group, waiter))
+            : readMailbox.post(.read(keyspace.group, [waiter]))
+        if !posted { run(.failure(.overloaded)) }
+    }
+
+    package func submit(
+        _ body: Command.Body, to keyspace: KeyspaceID
+    ) async -> Result<CommandOutcome, NodeError> {
+        await withCheckedContinuation { continuation in
+            submit(body, to: keyspace) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// The value that `body` computes on a reading thread.
+    package func read<Value: Sendable>(
+        _ keyspace: KeyspaceID, linearizable: Bool = true,
+        _ body: @escaping @Sendable (RecordReader) throws(RecordReadFailure) -> Value
+    ) async -> Result<Value, NodeError> {
+        await withCheckedContinuation { continuation in
+            read(keyspace, linearizable: linearizable) { result in
+                continuation.resume(
+                    returning: result.flatMap { reader in
+                        do throws(RecordReadFailure) {
+                            return .success(try body(reader))
+                        } catch {
+                            return .failure(NodeError(error))
+                        }
+                    })
+            }
+        }
+    }
+
+    package func status(of keyspace: KeyspaceID) -> GroupStatus? {
+        board.status(of: keyspace.group)
+    }
+
+    /// Bytes of the state on disk and in memtables.
+    var stateBytes: Int { Int(engine.diskBytes + engine.memtableBytes) }
+}
+
+extension NodeError {
+    init(_ failure: RecordReadFailure) {
+        switch failure {
+        case .refused(let refusal): self = .refused(refusal)
+        case .store(let error): self = .storage("\(error)")
+        }
+    }
+}
+
+extension Duration {
+    /// Of a duration that is not negative and below 500 years.
+    var nanoseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+    }
+}

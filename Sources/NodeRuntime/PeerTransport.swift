@@ -1,0 +1,336 @@
+import Consensus
+import Logging
+import NIOCore
+import NIOPosix
+import Primitives
+import Synchronization
+import WireProtocol
+
+/// Frames to and from the other members, over one TCP connection each way. A frame that cannot be
+/// sent is dropped and counted: Raft asks again, and forwarded proposals are told so.
+final class PeerTransport: Sendable {
+    /// Bytes that may wait for one peer to read. Beyond it frames to that peer are dropped, so a
+    /// stalled peer costs bounded memory.
+    static let outboundBytesMax = 96 << 20
+
+    struct Peer: Sendable {
+        var id: NodeID
+        var addresses: [HostPort]
+    }
+
+    private let links: [NodeID: PeerLink]
+    private let own: NodeID
+    private let cluster: ClusterID
+    private let group: any EventLoopGroup
+    private let logger: Logger
+    private let receive: @Sendable (PeerFrame, NodeID) -> Void
+    private let listeners = Mutex<[any Channel]>([])
+    private let metrics: NodeMetrics
+
+    /// - Parameter receive: called on an event loop for each frame but hellos; must not block.
+    init(
+        own: NodeID, cluster: ClusterID, peers: [Peer], group: any EventLoopGroup, logger: Logger,
+        metrics: NodeMetrics, receive: @escaping @Sendable (PeerFrame, NodeID) -> Void
+    ) {
+        self.own = own
+        self.cluster = cluster
+        self.group = group
+        self.logger = logger
+        self.metrics = metrics
+        self.receive = receive
+        var links: [NodeID: PeerLink] = [:]
+        for peer in peers {
+            links[peer.id] = PeerLink(
+                peer: peer, hello: PeerHello(cluster: cluster, from: own, to: peer.id),
+                loop: group.next(), logger: logger, metrics: metrics)
+        }
+        self.links = links
+    }
+
+    func listen(on addresses: [HostPort]) async throws(ConfigurationError) {
+        let known = Set(links.keys)
+        for address in addresses {
+            let bootstrap = ServerBootstrap(group: group)
+                .serverChannelOption(.backlog, value: 64)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .childChannelInitializer { [cluster, own, logger, metrics, receive] channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(
+                            PeerInboundHandler(
+                                cluster: cluster, own: own, known: known, logger: logger,
+                                metrics: metrics, receive: receive))
+                    }
+                }
+            do {
+                let channel = try await bootstrap.bind(host: address.host, port: address.port).get()
+                listeners.withLock { $0.append(channel) }
+            } catch {
+                throw ConfigurationError(
+                    "--listen-peer-urls: cannot listen on \(address): \(error); "
+                        + "is another process using the port?")
+            }
+        }
+    }
+
+    func dial() {
+        for link in links.values { link.connect() }
+    }
+
+    /// False when the frame was certainly not handed to the network.
+    @discardableResult
+    func send(_ frame: PeerFrame, to node: NodeID) -> Bool {
+        guard let link = links[node] else { return false }
+        return link.send(frame.encoded())
+    }
+
+    /// One frame per receiver, in the order of the messages.
+    func send(_ messages: [RaftMessage]) {
+        guard !messages.isEmpty else { return }
+        var byReceiver: [NodeID: [RaftMessage]] = [:]
+        for message in messages {
+            byReceiver[NodeID(message.to.rawValue), default: []].append(message)
+        }
+        for (node, messages) in byReceiver { send(.raft(messages), to: node) }
+    }
+
+    func close() async {
+        let listeners = listeners.withLock { listeners in
+            defer { listeners = [] }
+            return listeners
+        }
+        for listener in listeners { try? await listener.close().get() }
+        for link in links.values { link.close() }
+    }
+}
+
+/// The outgoing half to one peer: dials, says hello, and dials again when the connection ends.
+private final class PeerLink: Sendable {
+    private struct State {
+        var channel: (any Channel)?
+        var isConnecting = false
+        var isClosed = false
+        var failures = 0
+    }
+    private let state = Mutex(State())
+    private let pendingBytes = Atomic<Int>(0)
+    private let peer: PeerTransport.Peer
+    private let hello: PeerHello
+    private let loop: any EventLoop
+    private let logger: Logger
+    private let metrics: NodeMetrics
+
+    init(
+        peer: PeerTransport.Peer, hello: PeerHello, loop: any EventLoop, logger: Logger,
+        metrics: NodeMetrics
+    ) {
+        self.peer = peer
+        self.hello = hello
+        self.loop = loop
+        self.logger = logger
+        self.metrics = metrics
+    }
+
+    func connect() {
+        let address: HostPort? = state.withLock { state in
+            guard !state.isClosed, !state.isConnecting, state.channel == nil else { return nil }
+            state.isConnecting = true
+            return peer.addresses[state.failures % peer.addresses.count]
+        }
+        guard let address else { return }
+        ClientBootstrap(group: loop)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .connectTimeout(.seconds(1))
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(PeerOutboundHandler())
+                }
+            }
+            .connect(host: address.host, port: address.port)
+            .whenComplete { [self] result in
+                switch result {
+                case .success(let channel): connected(channel)
+                case .failure: disconnected()
+                }
+            }
+    }
+
+    private func connected(_ channel: any Channel) {
+        let bytes = PeerFrame.hello(hello).encoded()
+        channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+        pendingBytes.store(0, ordering: .relaxed)
+        let wanted = state.withLock { state in
+            state.isConnecting = false
+            state.failures = 0
+            if !state.isClosed { state.channel = channel }
+            return !state.isClosed
+        }
+        guard wanted else {
+            channel.close(promise: nil)
+            return
+        }
+        logger.info("peer connected", metadata: ["peer": "\(peer.id)"])
+        channel.closeFuture.whenComplete { [self] _ in
+            logger.info("peer disconnected", metadata: ["peer": "\(peer.id)"])
+            disconnected()
+        }
+    }
+
+    /// Dials again after 20 ms, then twice as long each time up to 640 ms.
+    private func disconnected() {
+        let delay: Int64? = state.withLock { state in
+            state.channel = nil
+            state.isConnecting = false
+            guard !state.isClosed else { return nil }
+            state.failures += 1
+            return 20 << Int64(min(state.failures - 1, 5))
+        }
+        guard let delay else { return }
+        loop.scheduleTask(in: .milliseconds(delay)) { self.connect() }
+    }
+
+    func send(_ bytes: Bytes) -> Bool {
+        guard let channel = state.withLock({ $0.channel }) else {
+            metrics.peerFramesDropped.add(1)
+            return false
+        }
+        let count = bytes.count
+        let waiting = pendingBytes.wrappingAdd(count, ordering: .relaxed).newValue
+        // A single frame above the limit passes when nothing else waits.
+        guard waiting <= PeerTransport.outboundBytesMax || waiting == count else {
+            pendingBytes.wrappingSubtract(count, ordering: .relaxed)
+            metrics.peerFramesDropped.add(1)
+            return false
+        }
+        metrics.peerSentBytes.add(count)
+        channel.writeAndFlush(ByteBuffer(bytes: bytes)).whenComplete { [self] _ in
+            pendingBytes.wrappingSubtract(count, ordering: .relaxed)
+        }
+        return true
+    }
+
+    func close() {
+        let channel = state.withLock { state in
+            state.isClosed = true
+            return state.channel
+        }
+        channel?.close(promise: nil)
+    }
+}
+
+/// The peer never writes on our outgoing connection; bytes there are a broken contract.
+private final class PeerOutboundHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        context.close(promise: nil)
+    }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
+
+/// The incoming half: frames of one peer, after a hello that names this cluster and this node.
+private final class PeerInboundHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let cluster: ClusterID
+    private let own: NodeID
+    private let known: Set<NodeID>
+    private let logger: Logger
+    private let metrics: NodeMetrics
+    private let receive: @Sendable (PeerFrame, NodeID) -> Void
+    private var buffer = ByteBuffer()
+    private var peer: NodeID?
+
+    init(
+        cluster: ClusterID, own: NodeID, known: Set<NodeID>, logger: Logger, metrics: NodeMetrics,
+        receive: @escaping @Sendable (PeerFrame, NodeID) -> Void
+    ) {
+        self.cluster = cluster
+        self.own = own
+        self.known = known
+        self.logger = logger
+        self.metrics = metrics
+        self.receive = receive
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var incoming = unwrapInboundIn(data)
+        metrics.peerReceivedBytes.add(incoming.readableBytes)
+        if buffer.readableBytes == 0 {
+            buffer = incoming
+        } else {
+            buffer.writeBuffer(&incoming)
+        }
+        while let (kind, body) = nextFrame(context) {
+            do throws(DecodingFailure) {
+                try handle(PeerFrame(kind: kind, body: body[...]), context)
+            } catch {
+                refuse(context, "a frame that cannot be read: \(error)")
+                return
+            }
+        }
+        buffer.discardReadBytes()
+    }
+
+    private func nextFrame(_ context: ChannelHandlerContext) -> (UInt8, Bytes)? {
+        let at = buffer.readerIndex
+        guard buffer.readableBytes >= PeerFrame.headerBytes,
+            let length: UInt32 = buffer.getInteger(at: at, endianness: .little),
+            let checksum: UInt32 = buffer.getInteger(at: at + 4, endianness: .little),
+            let kind: UInt8 = buffer.getInteger(at: at + 8)
+        else { return nil }
+        // Before the hello nobody may make this node hold more than a hello.
+        let limit = peer == nil ? 64 : PeerFrame.bodyBytesMax
+        guard Int(length) <= limit else {
+            refuse(context, "a frame of \(length) bytes")
+            return nil
+        }
+        guard buffer.readableBytes >= PeerFrame.headerBytes + Int(length) else { return nil }
+        let valid = buffer.withUnsafeReadableBytes { raw in
+            CRC32C.checksum(
+                UnsafeRawBufferPointer(rebasing: raw[8..<PeerFrame.headerBytes + Int(length)]))
+                == checksum
+        }
+        guard valid else {
+            refuse(context, "a frame with a wrong checksum")
+            return nil
+        }
+        buffer.moveReaderIndex(forwardBy: PeerFrame.headerBytes)
+        guard let body = buffer.readBytes(length: Int(length)) else {
+            preconditionFailure("frame body of \(length) bytes is not there")
+        }
+        return (kind, body)
+    }
+
+    private func handle(_ frame: PeerFrame, _ context: ChannelHandlerContext) {
+        if case .hello(let hello) = frame {
+            guard hello.cluster == cluster, hello.to == own, known.contains(hello.from) else {
+                refuse(
+                    context,
+                    "a hello from member \(hello.from) of cluster \(hello.cluster) to \(hello.to); "
+                        + "this is member \(own) of cluster \(cluster)")
+                return
+            }
+            peer = hello.from
+            return
+        }
+        guard let peer else {
+            refuse(context, "a frame before the hello")
+            return
+        }
+        receive(frame, peer)
+    }
+
+    private func refuse(_ context: ChannelHandlerContext, _ what: String) {
+        logger.warning(
+            "peer connection refused: \(what)",
+            metadata: ["remote": "\(context.remoteAddress?.description ?? "unknown")"])
+        buffer.clear()
+        context.close(promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
