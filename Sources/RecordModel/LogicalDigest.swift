@@ -14,6 +14,12 @@ package struct LogicalDigest: Hashable, Sendable, CustomStringConvertible {
 
     /// Adds one row, given as its canonical encoding (`VersionRow.encode`).
     package mutating func add(row: some Collection<UInt8>) {
+        let done: Void? = row.withContiguousStorageIfAvailable { add($0) }
+        if done == nil { Array(row).withUnsafeBufferPointer { add($0) } }
+    }
+
+    /// Concrete, because a generic loop over another module's bytes costs an allocation per byte.
+    private mutating func add(_ row: UnsafeBufferPointer<UInt8>) {
         var a: UInt64 = 0xCBF2_9CE4_8422_2325
         var b: UInt64 = 0x9AE1_6A3B_2F90_404F
         for byte in row {
