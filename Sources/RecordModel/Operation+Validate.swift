@@ -51,12 +51,17 @@ extension KeyRange {
 /// in their order.
 private struct KeysTouched {
     var puts: Set<Bytes> = []
-    var deletes: [KeyRange] = []
+    var deletedKeys: Set<Bytes> = []
+    var deletedRanges: [KeyRange] = []
 
     static func collect(_ operations: [Operation]) -> Result<KeysTouched, CommandRefusal> {
         var touched = KeysTouched()
         for case .deleteRange(let request) in operations where request.range.end != .unbounded {
-            touched.deletes.append(request.range)
+            if request.range.end == .single {
+                touched.deletedKeys.insert(request.range.lower)
+            } else {
+                touched.deletedRanges.append(request.range)
+            }
         }
         for case .txn(let txn) in operations {
             let success: KeysTouched
@@ -70,7 +75,10 @@ private struct KeysTouched {
             guard touched.puts.isDisjoint(with: either) else { return .failure(.duplicateKey) }
             if either.contains(where: touched.deletesKey) { return .failure(.duplicateKey) }
             touched.puts.formUnion(either)
-            touched.deletes += success.deletes + failure.deletes
+            for nested in [success, failure] {
+                touched.deletedKeys.formUnion(nested.deletedKeys)
+                touched.deletedRanges += nested.deletedRanges
+            }
         }
         for case .put(let request) in operations {
             guard touched.puts.insert(request.key).inserted else { return .failure(.duplicateKey) }
@@ -80,6 +88,6 @@ private struct KeysTouched {
     }
 
     private func deletesKey(_ key: Bytes) -> Bool {
-        deletes.contains { $0.contains(key) }
+        deletedKeys.contains(key) || deletedRanges.contains { $0.contains(key) }
     }
 }

@@ -43,6 +43,9 @@ import Testing
         direct.add(row: first)
         direct.add(row: second)
         #expect(direct == digest)
+        // docs/formats/version-row.md; computed apart from this program.
+        #expect(digest.description == "5f4165e64c09f632d371ea82e9a7b858")
+        #expect(LogicalDigest(bytes: digest.bytes) == digest)
     }
 
     @Test func badRowsAreRefused() {

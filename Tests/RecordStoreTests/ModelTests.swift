@@ -8,7 +8,7 @@ import Testing
 /// present and the past. The same commands are applied in several batchings, over crashes, and
 /// through an export and a restore.
 @Suite struct ModelTests {
-    static let commandsPerSeed = 1_500
+    static let commandsPerSeed = 1_000
 
     @Test(arguments: [UInt64(11), 12], [KeyspaceID.default, .fhir])
     func theStoreAnswersAsTheModel(seed: UInt64, keyspace: KeyspaceID) throws {

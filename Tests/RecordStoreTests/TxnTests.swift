@@ -144,6 +144,25 @@ import Testing
         #expect(try shard.run(put("b", "1")).revision == Revision(3))
     }
 
+    @Test func aRefusalLeavesNoTraceInTheDigest() throws {
+        let early = Operation.txn(TxnRequest(success: [put("b", "1"), put("b", "2")]))
+        let rest = Operation.deleteRange(
+            DeleteRangeRequest(range: KeyRange(lower: bytes("a"), end: .unbounded)))
+        let keep = Operation.put(PutRequest(key: bytes("a"), value: [], ignoresValue: true))
+        let late = Operation.txn(TxnRequest(success: [rest, keep]))
+        let digests = try [early, late].map { refused in
+            let shard = try Shard()
+            try shard.run(put("a", "1"))
+            #expect(try shard.refusal(refused) != nil)
+            return shard.store.effectDigest
+        }
+        #expect(digests[0] == digests[1])
+        let other = try Shard()
+        try other.run(put("a", "1"))
+        try other.run(put("a", "1"))
+        #expect(other.store.effectDigest != digests[0])
+    }
+
     @Test func aKeyMayChangeSeveralTimesWhereEtcdLetsIt() throws {
         let shard = try Shard()
         try shard.run(put("a", "1"))
