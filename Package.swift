@@ -146,7 +146,9 @@ let package = Package(
         test(
             "WireProtocolTests",
             ["WireProtocol", "RecordModel", "Consensus", "Primitives", protobuf]),
-        test("RPCTests", ["RPC", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioHTTP2, nioHPACK]),
+        test(
+            "RPCTests",
+            ["RPC", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioHTTP2, nioHPACK, log]),
         test(
             "NodeRuntimeTests",
             [

@@ -33,6 +33,8 @@ final class ClientCore: @unchecked Sendable {
     private struct Inbox {
         var actions: [Action] = []
         var isScheduled = false
+        /// Everything is closed: the event loop, which may be gone by now, is not used again.
+        var isClosed = false
     }
     private let inbox = Mutex(Inbox())
 
@@ -60,13 +62,30 @@ final class ClientCore: @unchecked Sendable {
 
     /// Any thread.
     func submit(_ action: Action) {
-        let schedule = inbox.withLock { inbox in
+        enum Verdict { case schedule, scheduled, closed }
+        let verdict: Verdict = inbox.withLock { inbox in
+            if inbox.isClosed { return .closed }
             inbox.actions.append(action)
             defer { inbox.isScheduled = true }
-            return !inbox.isScheduled
+            return inbox.isScheduled ? .scheduled : .schedule
         }
-        if schedule {
-            eventLoop.execute { self.deliver() }
+        switch verdict {
+        case .schedule: eventLoop.execute { self.deliver() }
+        case .scheduled: break
+        case .closed: refuse(action)
+        }
+    }
+
+    /// Answers at once, on the caller's thread.
+    private func refuse(_ action: Action) {
+        switch action {
+        case .start(let call, let sink):
+            call.sink = sink
+            call.finish(RPCStatus(.unavailable, "the client is closed"))
+        case .close(let body):
+            body?()
+        case .cancel, .consumed:
+            break
         }
     }
 
@@ -290,6 +309,13 @@ final class ClientCore: @unchecked Sendable {
 
     private func tellIfClosed() {
         guard case .closed = state, channels.isEmpty else { return }
+        // What came in meanwhile is refused like what comes later.
+        let late = inbox.withLock { inbox in
+            inbox.isClosed = true
+            defer { inbox.actions = [] }
+            return inbox.actions
+        }
+        for action in late { refuse(action) }
         let waiters = closeWaiters
         closeWaiters = []
         for waiter in waiters { waiter() }

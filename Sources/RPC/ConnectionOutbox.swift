@@ -12,6 +12,8 @@ final class ConnectionOutbox: @unchecked Sendable {
         case succeed(RPCCallContext, ByteBuffer)
         case write(RPCCallContext, ByteBuffer)
         case finish(RPCCallContext, RPCStatus)
+        /// The client does not read: what waits for it is thrown away.
+        case overflow(RPCCallContext)
         case becameWritable(RPCCallContext)
         case setReadingPaused(RPCCallContext, Bool)
         /// The answer has ended before the request: tell the client to stop (RFC 9113 §8.1).

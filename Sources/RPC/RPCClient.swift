@@ -61,7 +61,7 @@ package final class RPCClient: Sendable {
     }
 
     /// The same without `async`, for threads and event loops. `completion` is called once, on the
-    /// client's event loop, and must not block.
+    /// client's event loop (at once, on this thread, when the client is closed), and must not block.
     ///
     /// - Returns: cancels the call.
     @discardableResult

@@ -34,8 +34,8 @@ package final class RPCStreamWriter: Sendable {
     }
 
     /// Sends one message. Never blocks: who writes while `isWritable` is false grows the queue up
-    /// to `RPCServerSettings.streamOutboundBytesMax`, where the call is ended with
-    /// RESOURCE_EXHAUSTED.
+    /// to `RPCServerSettings.streamOutboundBytesMax`, where the stream is reset
+    /// (ENHANCE_YOUR_CALM, which clients report as RESOURCE_EXHAUSTED).
     ///
     /// - Returns: false when the call is over; the message is dropped.
     @discardableResult
@@ -58,9 +58,7 @@ package final class RPCStreamWriter: Sendable {
             return true
         case .overflow:
             wakeWaiters()
-            let status = RPCStatus(
-                .resourceExhausted, "the client reads too slowly: over \(bytesMax) bytes wait")
-            call.outbox.submit(.finish(call, status))
+            call.outbox.submit(.overflow(call))
             return false
         case .closed:
             return false

@@ -31,6 +31,8 @@ extension ServerConnection {
             write(message, of: call)
         case .finish(let call, let status):
             end(call, status)
+        case .overflow(let call):
+            overflowed(call)
         case .becameWritable(let call):
             if !call.finished { call.handler?.becameWritable() }
         case .setReadingPaused(let call, let paused):
@@ -74,6 +76,17 @@ extension ServerConnection {
         call.sentHeaders = true
         write(HTTP2Frame(streamID: call.streamID, headers: trailers, endStream: true))
         call.writer?.callEnded()
+    }
+
+    /// A status would wait behind what the client does not read: only a reset frees the memory.
+    private func overflowed(_ call: RPCCallContext) {
+        guard !call.finished else { return }
+        logger.warning(
+            "resetting a stream whose client does not read",
+            metadata: ["method": "\(call.path)", "bytesWaiting": "\(call.pendingBytes)"])
+        call.finished = true
+        call.cancel()
+        reset(call.streamID, .enhanceYourCalm)
     }
 
     private func write(_ message: ByteBuffer, of call: RPCCallContext) {
