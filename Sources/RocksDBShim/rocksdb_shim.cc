@@ -36,9 +36,9 @@ static_assert(int(rocksdb_shim_compression_zstd) == int(rocksdb::kZSTD), "compre
 
 namespace {
 
-/// Keeps the first background error, and forbids RocksDB to recover from it by itself: with the
-/// write-ahead log off, RocksDB calls some failed flushes soft and goes on taking writes. The owner
-/// reopens instead.
+/// Keeps the first background error, and forbids RocksDB to recover from it: left alone it resumes
+/// some seconds after a full disk has room again, and after an error that it calls soft it never
+/// stops taking writes. Here the owner reopens, which is one way out instead of three.
 class BackgroundErrors final : public rocksdb::EventListener {
    public:
     void OnBackgroundError(rocksdb::BackgroundErrorReason, Status *error) override {

@@ -130,6 +130,28 @@ import Testing
         guard case .corruption = error else { throw error }
     }
 
+    @Test func settingsThatTheLibraryLacksAreIncompatible() throws {
+        var settings = RocksDBSettings.small
+        settings.tableFormatVersion = 99
+        let error = try failure {
+            try RocksDBEngine.open(directory: directory.path, settings: settings).close()
+        }
+        guard case .incompatible(let message) = error else { throw error }
+        #expect(message.contains("format_version"))
+    }
+
+    @Test func theDiagnosticsLogIsBounded() throws {
+        let log = directory.path + "/LOG"
+        let full = Data(repeating: 0x0A, count: 8 << 20)
+        try full.write(to: URL(fileURLWithPath: log))
+        try makeStore()
+        let old = try Data(contentsOf: URL(fileURLWithPath: log + ".old"))
+        #expect(old == full)
+        let lines = try String(contentsOfFile: log, encoding: .utf8)
+        #expect(lines.contains("RocksDB version: 7.8"))
+        #expect(lines.utf8.count < 1 << 20)
+    }
+
     @Test func aFileIsNotADirectory() throws {
         let file = directory.path + "/file"
         try Data("text".utf8).write(to: URL(fileURLWithPath: file))
@@ -213,8 +235,6 @@ import Testing
 
     // A full disk.
 
-    /// RocksDB calls the failed flush of a store without a write-ahead log a soft error, and would
-    /// go on taking writes that no one could ever flush.
     @Test(.enabled(if: SmallFileSystem.isPossible, "needs the right to mount a small tmpfs"))
     func aFullDiskEndsWritesUntilTheStoreIsOpenedAgain() throws {
         let disk = try #require(SmallFileSystem(bytes: 8 << 20))
@@ -243,10 +263,14 @@ import Testing
         #expect(try engine.value(for: [1]) == newest.bytes)
         let persisted = try #require(try engine.persistedValue(for: [1]))
         // Room does not revive it: what was refused must not be followed by what is accepted.
-        try disk.removeBallast()
+        try disk.makeRoom()
         #expect(try failure { try commitNext() } == first)
         #expect(try failure { try engine.close() } == first)
 
+        try disk.fill()
+        let full = try openFailure(path)
+        guard case .noSpace = full else { throw full }
+        try disk.makeRoom()
         let next = try open(path)
         #expect(try next.value(for: [1]) == persisted)
         try next.put([3], [3])
