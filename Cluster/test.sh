@@ -11,7 +11,7 @@ CONFIGURATION="${SPINE_CONFIGURATION:-debug}"
 # Limits in seconds, for machines three times slower than two ordinary cores.
 BUILD_LIMIT=1500
 UNIT_LIMIT=600
-SCRIPT_LIMIT=420
+SCRIPT_LIMIT=600
 
 . Cluster/install.sh
 . Cluster/build.sh

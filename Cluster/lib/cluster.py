@@ -129,10 +129,11 @@ class LocalCluster:
     def wait_serving(self, only=None, seconds=SERVING_SECONDS):
         """Until every node answers a linearizable read (/health makes one) and serves FHIR."""
         deadline = time.monotonic() + seconds
-        for node in only or self.nodes:
+        chosen = only or self.nodes
+        for node in chosen:
             while not self.serves(node):
-                if not node.running():
-                    raise ClusterError(f"{node.name} ended; its log says:\n{node.log_tail()}")
+                for ended in (n for n in chosen if not n.running()):
+                    raise ClusterError(f"{ended.name} ended; its log says:\n{ended.log_tail()}")
                 if time.monotonic() > deadline:
                     raise ClusterError(f"{node.name} does not serve after {seconds} s; its log "
                                        f"({node.folder / 'log'}) ends:\n{node.log_tail()}")

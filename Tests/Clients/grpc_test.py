@@ -322,7 +322,8 @@ def check_transport(checks, cluster):
             version = json.loads(http(f"{node.client}/version"))
             assert version["etcdserver"].startswith("3.6.") and version["etcdcluster"], version
             metrics = http(f"{node.client}/metrics").decode()
-            assert re.search(r"^etcd_server_has_leader 1$", metrics, re.M), metrics[:500]
+            assert re.search(
+                r'^etcd_server_has_leader\{keyspace="default"\} 1$', metrics, re.M), metrics[:500]
             assert re.search(r"^# TYPE \w+ (counter|gauge|histogram)$", metrics, re.M)
     with checks.check("an unknown path by HTTP/1.1 is 404"):
         try:

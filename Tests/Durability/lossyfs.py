@@ -65,6 +65,10 @@ class Disk:
         """From now on every operation fails. Kill the programs, then `unmount`."""
         self.process.send_signal(signal.SIGUSR1)
 
+    def lie_about_sync(self):
+        """From now on syncs are acknowledged and nothing becomes durable."""
+        self.process.send_signal(signal.SIGUSR2)
+
     def unmount(self):
         """Unmounts and leaves in `state` what survived; says what that was."""
         if not processes.end(self.process, patience=60):

@@ -17,9 +17,9 @@
 //           [--sync-delay-us N]
 //
 // SIGUSR1 cuts the power: from then on every operation fails with EIO. SIGTERM unmounts and leaves
-// in DIR what survived; without SIGUSR1 before it that is everything. --lie-about-sync
-// acknowledges every sync and makes nothing durable. One thread serves all operations, so a sync is
-// atomic, and --sync-delay-us makes each take as long as a disk's.
+// in DIR what survived; without SIGUSR1 before it that is everything. With --lie-about-sync, or from
+// SIGUSR2 on, every sync is acknowledged and makes nothing durable. One thread serves all
+// operations, so a sync is atomic, and --sync-delay-us makes each take as long as a disk's.
 //
 // Not there: symbolic links, extended attributes, syncfs(2) (the kernel does not pass it on).
 
@@ -44,8 +44,8 @@
 
 enum { SECTOR = 512 };
 
-static volatile sig_atomic_t power_lost;
-static bool lie_about_sync, sync_names_too;
+static volatile sig_atomic_t power_lost, lie_about_sync;
+static bool sync_names_too;
 static useconds_t sync_delay_us;
 static char state_dir[PATH_MAX], work_dir[PATH_MAX];
 static unsigned long kept_writes, lost_writes, torn_writes, kept_names, lost_names;
@@ -839,9 +839,9 @@ static const struct fuse_lowlevel_ops operations = {
 
 // -------------------------------------------------------------------------------------- the shell
 
-static void cut_power(int number) {
-    (void)number;
-    power_lost = 1;
+static void on_signal(int number) {
+    if (number == SIGUSR1) power_lost = 1;
+    else lie_about_sync = 1;
 }
 
 int main(int argc, char **argv) {
@@ -891,8 +891,9 @@ int main(int argc, char **argv) {
     struct fuse_args args = FUSE_ARGS_INIT(2, words);
     struct fuse_session *session =
         fuse_session_new(&args, &operations, sizeof operations, NULL);
-    struct sigaction on_cut = {.sa_handler = cut_power};
-    sigaction(SIGUSR1, &on_cut, NULL);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
     if (!session || fuse_set_signal_handlers(session) || fuse_session_mount(session, mount_dir)) {
         leave_state();  // what was loaded goes back
         return 3;
