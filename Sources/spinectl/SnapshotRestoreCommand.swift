@@ -79,6 +79,13 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
             if state.phase == "active", state.restoreID == id { continue }
             pending.append(keyspace)
         }
+        // An interrupted restore leaves at least one keyspace that does not serve yet.
+        guard !pending.isEmpty else {
+            throw SpineError(
+                code: .refused,
+                message: "this cluster was restored from \(directory) already and is not empty; "
+                    + "nothing was done")
+        }
         // All begin before any takes rows: from here on none of them serves.
         for keyspace in pending {
             _ = try await client.beginRestore(
