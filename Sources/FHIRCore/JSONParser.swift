@@ -20,6 +20,11 @@ package struct JSONParseError: Error, Equatable, Sendable, CustomStringConvertib
     /// Bytes before the first byte that does not fit.
     package var offset: Int
 
+    package init(reason: Reason, offset: Int) {
+        self.reason = reason
+        self.offset = offset
+    }
+
     /// Names no content of the text: it may be a patient's.
     package var description: String {
         let what =

@@ -40,8 +40,9 @@ enum NarrativeLinks {
         /// To behind the name of the next `<a` or `<img`, over all other tags.
         private mutating func skipToTag() {
             while position < bytes.count, bytes[position] != UInt8(ascii: "<") { position += 1 }
+            guard position < bytes.count else { return }
             position += 1
-            if position < bytes.count, bytes[position...].starts(with: "!--".utf8) {
+            if bytes[position...].starts(with: "!--".utf8) {
                 skipComment()
                 return
             }

@@ -11,15 +11,13 @@ extension SearchClause {
         var clause = SearchClause(alternatives: [], selectivity: .interval)
         for value in values {
             let text = SearchValue.unescape(value)
-            let letters = text.prefix { $0.isLetter }
-            var prefix = DatePrefix.eq
-            if !letters.isEmpty {
-                guard let known = DatePrefix(rawValue: String(letters)) else {
-                    throw .unsupportedPrefix(parameter: parameter.code, prefix: String(letters))
-                }
-                prefix = known
+            // Approximate (ap) leaves the range to the server; no choice of one would be right.
+            if text.hasPrefix("ap") {
+                throw .unsupportedPrefix(parameter: parameter.code, prefix: "ap")
             }
-            let date = text.dropFirst(letters.count)
+            let known = DatePrefix(rawValue: String(text.prefix(2)))
+            let prefix = known ?? .eq
+            let date = text.dropFirst(known == nil ? 0 : 2)
             guard let interval = DateInterval(date, form: .search) else {
                 throw .invalidValue(parameter: parameter.code, reason: "not a date")
             }

@@ -44,6 +44,9 @@ final class AdmissionGate: Sendable {
         state = Mutex(State(available: capacity))
     }
 
+    /// Requests that wait for room.
+    var waiting: Int { state.withLock { $0.waiting } }
+
     /// Runs the body once there is room for its weight; one above the capacity counts as all of
     /// it. false: the queue is full, and the body did not run.
     func withAdmission(weight: Int, _ body: () async -> Void) async -> Bool {
