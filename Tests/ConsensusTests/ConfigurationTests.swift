@@ -128,7 +128,7 @@ import Testing
         var effects = raft.received(
             from(4, .preVoteResponse(granted: true), term: raft.term.next))
         #expect(raft.role == .candidate)
-        _ = raft.appended(effects.append!.ticket)
+        _ = raft.appended(try #require(effects.append).ticket)
         for voter: UInt64 in [4, 5] {
             _ = raft.received(from(voter, .voteResponse(granted: true), term: raft.term))
         }
@@ -137,7 +137,7 @@ import Testing
         #expect(raft.role == .leader)
         // The learner gets the log too.
         #expect(effects.messages.map(\.to) == Self.replicas(2, 3, 4, 5, 6))
-        _ = raft.appended(effects.append!.ticket)
+        _ = raft.appended(try #require(effects.append).ticket)
         let accepted = RaftMessage.Kind.appendResponse(.accepted(matchIndex: LogIndex(1)))
         for voter: UInt64 in [2, 3, 6] { _ = raft.received(from(voter, accepted, term: raft.term)) }
         #expect(raft.commitIndex == .zero)

@@ -119,7 +119,7 @@ import Testing
         #expect(raft.checkInvariants(since: cluster.raft(1)) == [])
     }
 
-    @Test func theLogMustReturnWhatItWasAskedFor() {
+    @Test func theLogMustReturnWhatItWasAskedFor() throws {
         let cluster = Cluster(3, settings: FlowControlTests.settings(cache: 300))
         cluster.elect(1)
         cluster.isolate(3)
@@ -133,7 +133,7 @@ import Testing
             cluster.deliverAll()
             cluster.sync(3)
         }
-        let request = cluster[1].fetches[0]
+        let request = try #require(cluster[1].fetches.first)
         var entries = cluster[1].disk.entries(from: request.first, through: request.through)
         entries[0].term = Term(77)
         var raft = cluster.raft(1)

@@ -162,7 +162,7 @@ import Testing
         #expect(cluster.checker.violations == [])
     }
 
-    @Test func aFetchThatComesBackToAFormerLeaderIsIgnored() {
+    @Test func aFetchThatComesBackToAFormerLeaderIsIgnored() throws {
         let cluster = Cluster(3, settings: Self.settings(cache: 300))
         cluster.elect(1)
         cluster.isolate(3)
@@ -176,7 +176,7 @@ import Testing
             cluster.deliverAll()
             cluster.sync(3)
         }
-        let request = cluster[1].fetches[0]
+        let request = try #require(cluster[1].fetches.first)
         cluster.isolate(1)
         cluster.tick(1, times: 25)
         #expect(cluster.raft(1).role != .leader)
@@ -186,6 +186,36 @@ import Testing
             $0.entriesFetched(FetchedEntries(request: request, entries: entries))
         }
         #expect(cluster.sent.isEmpty)
+        #expect(cluster.checker.violations == [])
+    }
+
+    @Test func anAnswerToAFetchCountsOnce() throws {
+        let cluster = Cluster(3, settings: Self.settings(cache: 300))
+        cluster.elect(1)
+        cluster.isolate(3)
+        for i in 0..<30 {
+            cluster.propose("\(i)", at: 1)
+            cluster.settle()
+        }
+        cluster.heal()
+        cluster.tick(1, times: 2)
+        for _ in 0..<10 where cluster[1].fetches.isEmpty {
+            cluster.deliverAll()
+            cluster.sync(3)
+        }
+        let request = try #require(cluster[1].fetches.first)
+        cluster.answerFetch(1)
+        // The next chunk is on its way from the disk; the first one again changes nothing.
+        #expect(cluster[1].fetches.count == 1)
+        cluster.sent = []
+        let entries = cluster[1].disk.entries(from: request.first, through: request.first)
+        cluster.event(1) {
+            $0.entriesFetched(FetchedEntries(request: request, entries: entries))
+        }
+        #expect(cluster[1].fetches.count == 1)
+        #expect(cluster.sent.isEmpty)
+        cluster.settle()
+        #expect(cluster.commands(at: 3).count == 30)
         #expect(cluster.checker.violations == [])
     }
 

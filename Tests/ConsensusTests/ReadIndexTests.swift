@@ -109,6 +109,27 @@ import Testing
         #expect(cluster.checker.violations == [])
     }
 
+    @Test("A confirmation that left before the read came proves nothing for it (§6.4, step 3)")
+    func aReadDoesNotJoinTheRoundUnderWay() {
+        let cluster = Cluster(3)
+        cluster.elect(1)
+        cluster.read(1, at: 1)
+        cluster.deliverAll()
+        // Both followers have confirmed the round; their answers travel slowly.
+        let answers = cluster.network
+        #expect(answers.count == 2)
+        cluster.network = []
+        cluster.isolate(1)
+        cluster.elect(2)
+        cluster.propose("b", at: 2)
+        cluster.settle()
+        #expect(cluster.leaders == [1, 2])
+        cluster.read(2, at: 1)
+        for answer in answers { cluster.deliver(answer) }
+        #expect(cluster[1].readsReady.map(\.token) == [1])
+        #expect(cluster.checker.violations == [])
+    }
+
     @Test func aFollowerReadsThroughItsLeader() {
         let cluster = Cluster(3)
         cluster.elect(1)
@@ -138,7 +159,7 @@ import Testing
         #expect(cluster[2].readsReady.map(\.token) == [1])
     }
 
-    @Test func anAnswerToAnEarlierIncarnationIsIgnored() {
+    @Test func anAnswerToAnEarlierIncarnationIsIgnored() throws {
         let cluster = Cluster(3)
         cluster.elect(1)
         cluster.read(1, at: 2)
@@ -150,7 +171,7 @@ import Testing
         cluster.start(2)
         cluster.tickAll(times: 2)
         cluster.read(9, at: 2)
-        cluster.deliver(late!)
+        cluster.deliver(try #require(late))
         #expect(!cluster[2].readsReady.contains { $0.token == 9 })
         cluster.settle()
         #expect(cluster[2].readsReady.contains { $0.token == 9 })

@@ -107,7 +107,7 @@ import Testing
                 hardState: HardState(term: Term(3)), configuration: Cluster(5).configuration,
                 log: Self.disk(terms: [1, 2]).summary, appliedIndex: .zero, incarnation: 1),
             seed: 1)
-        lead(&raft, voters: [2, 3])
+        try lead(&raft, voters: [2, 3])
         #expect(raft.role == .leader)
         #expect(raft.lastIndex == LogIndex(3))
         for voter: UInt64 in [2, 3, 4] {
@@ -121,7 +121,37 @@ import Testing
         #expect(raft.commitIndex == LogIndex(3))
     }
 
-    private func lead(_ raft: inout RaftGroup, voters: [UInt64]) {
+    @Test func aRejectionCountsOnce() throws {
+        var raft = try RaftGroup(
+            group: .defaultKeyspace, replica: ReplicaID(1), settings: RaftSettings(),
+            restored: RestoredState(
+                hardState: HardState(term: Term(3)), configuration: Cluster(3).configuration,
+                log: Self.disk(terms: [1, 2, 3, 3, 3]).summary, appliedIndex: .zero,
+                incarnation: 1),
+            seed: 1)
+        try lead(&raft, voters: [2])
+        func rejected(at index: UInt64) -> RaftMessage {
+            RaftMessage(
+                group: raft.group, from: ReplicaID(2), to: raft.replica, term: raft.term,
+                kind: .appendResponse(
+                    .rejected(
+                        previousIndex: LogIndex(index), hintIndex: LogIndex(2),
+                        hintTerm: Term(2))))
+        }
+        func probes(_ effects: Effects) -> [LogIndex] {
+            effects.messages.compactMap {
+                guard case .appendRequest(let request) = $0.kind else { return nil }
+                return request.previousIndex
+            }
+        }
+        #expect(probes(raft.received(rejected(at: 5))) == [LogIndex(2)])
+        // Repeated by the network, and one that was never asked for.
+        #expect(probes(raft.received(rejected(at: 5))) == [])
+        #expect(probes(raft.received(rejected(at: 4))) == [])
+        #expect(probes(raft.received(rejected(at: 2))) == [LogIndex(1)])
+    }
+
+    private func lead(_ raft: inout RaftGroup, voters: [UInt64]) throws {
         for _ in 0..<100 where raft.role == .follower { _ = raft.ticked() }
         var effects = Effects()
         for voter in voters {
@@ -130,7 +160,7 @@ import Testing
                     group: raft.group, from: ReplicaID(voter), to: raft.replica,
                     term: raft.term.next, kind: .preVoteResponse(granted: true)))
         }
-        _ = raft.appended(effects.append!.ticket)
+        _ = raft.appended(try #require(effects.append).ticket)
         for voter in voters {
             _ = raft.received(
                 RaftMessage(
@@ -213,10 +243,10 @@ import Testing
         let new = raft.received(append(from: 2, term: 2, Self.entries(terms: [1, 2, 2])))
         #expect(new.append?.replacedFrom == LogIndex(2))
         #expect(new.append?.entries.map(\.term) == [Term(2), Term(2)])
-        _ = raft.appended(old.append!.ticket)
+        _ = raft.appended(try #require(old.append).ticket)
         // Index 3 has been written, but with another entry.
         #expect(raft.durableIndex == LogIndex(1))
-        _ = raft.appended(new.append!.ticket)
+        _ = raft.appended(try #require(new.append).ticket)
         #expect(raft.durableIndex == LogIndex(3))
         #expect(raft.checkInvariants() == [])
     }
