@@ -47,6 +47,8 @@ final class ClientCore: @unchecked Sendable {
     private var connections: [ObjectIdentifier: ClientConnection] = [:]
     private var deadlineTimer: Scheduled<Void>?
     private var deadlineTimerFires = NIODeadline.distantFuture
+    /// Connects that have not ended yet.
+    private var connectsUnderWay = 0
     private var closeWaiters: [@Sendable () -> Void] = []
 
     init(
@@ -216,6 +218,7 @@ final class ClientCore: @unchecked Sendable {
 
     private func connect() {
         state = .connecting
+        connectsUnderWay += 1
         let settings = settings
         let logger = logger
         let authority = "\(host):\(port)"
@@ -236,6 +239,7 @@ final class ClientCore: @unchecked Sendable {
                 }
             }
         bootstrap.connect(host: host, port: port).hop(to: eventLoop).whenComplete { result in
+            self.connectsUnderWay -= 1
             switch result {
             case .success(let channel): self.connected(channel)
             case .failure(let error): self.connectFailed("\(error)")
@@ -308,7 +312,7 @@ final class ClientCore: @unchecked Sendable {
     }
 
     private func tellIfClosed() {
-        guard case .closed = state, channels.isEmpty else { return }
+        guard case .closed = state, channels.isEmpty, connectsUnderWay == 0 else { return }
         // What came in meanwhile is refused like what comes later.
         let late = inbox.withLock { inbox in
             inbox.isClosed = true

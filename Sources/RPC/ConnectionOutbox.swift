@@ -26,8 +26,8 @@ final class ConnectionOutbox: @unchecked Sendable {
     let peer: SocketAddress?
     /// Set by the connection while more than its high mark waits to be written.
     let isBlocked = Atomic(false)
-    /// Event loop only; nil before the connection is set up and after it is gone.
-    weak var connection: ServerConnection?
+    /// Event loop only. Set while the connection's handler is in its pipeline, which ends the cycle.
+    var connection: ServerConnection?
 
     private struct Pending {
         var actions: [Action] = []

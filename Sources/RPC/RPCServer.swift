@@ -59,7 +59,7 @@ package final class RPCServer: Sendable {
     package func start(host: String, port: Int) async throws(RPCServerError) -> SocketAddress {
         let mayStart = state.withLock { state in
             defer { state.isStarted = true }
-            return !state.isStarted
+            return !state.isStarted && !state.isStopping
         }
         guard mayStart else { throw .alreadyStarted }
         let bootstrap = ServerBootstrap(group: group)
@@ -85,6 +85,8 @@ package final class RPCServer: Sendable {
         } catch let error as RPCServerError {
             throw error
         } catch {
+            // Another address may be tried.
+            state.withLock { $0.isStarted = false }
             throw .bindFailed(host: host, port: port, reason: "\(error)")
         }
     }

@@ -27,7 +27,8 @@ package struct RPCServerSettings: Sendable {
     package var streamOutboundBytesHigh = 1 << 20
     /// …until they have fallen to this.
     package var streamOutboundBytesLow = 256 << 10
-    /// A stream whose handler writes on regardless is reset when this many bytes wait. One message may be larger: it is taken when nothing else waits.
+    /// A stream whose handler writes on regardless is reset when this many bytes wait. One message
+    /// may be larger: it is taken when nothing else waits.
     package var streamOutboundBytesMax = 64 << 20
     /// Response bytes of a connection that wait for the client to read, above which new calls are
     /// refused (REFUSED_STREAM: certainly not processed)…

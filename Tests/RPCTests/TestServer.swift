@@ -22,7 +22,7 @@ struct TestServer: Sendable {
         _ methods: [String: RPCMethod] = TestMethods.all, settings: RPCServerSettings = .init(),
         http1: HTTP1Handler? = nil, _ body: (TestServer) async throws -> Result
     ) async throws -> Result {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let server = RPCServer(
             settings: settings, methods: methods, http1: http1, group: group, logger: logger)
         let address = try await server.start(host: "127.0.0.1", port: 0)
