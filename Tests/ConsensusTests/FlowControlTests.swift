@@ -204,14 +204,14 @@ import Testing
             cluster.sync(3)
         }
         let request = try #require(cluster[1].fetches.first)
-        cluster.answerFetch(1)
+        cluster[1].fetches = []
+        let entries = cluster[1].disk.entries(from: request.first, through: request.first + 2)
+        let fetched = FetchedEntries(request: request, entries: entries)
+        cluster.event(1) { $0.entriesFetched(fetched) }
         // The next chunk is on its way from the disk; the first one again changes nothing.
-        #expect(cluster[1].fetches.count == 1)
+        #expect(cluster[1].fetches.map(\.first) == [request.first + 3])
         cluster.sent = []
-        let entries = cluster[1].disk.entries(from: request.first, through: request.first)
-        cluster.event(1) {
-            $0.entriesFetched(FetchedEntries(request: request, entries: entries))
-        }
+        cluster.event(1) { $0.entriesFetched(fetched) }
         #expect(cluster[1].fetches.count == 1)
         #expect(cluster.sent.isEmpty)
         cluster.settle()
