@@ -138,6 +138,7 @@ import Testing
             found += page.records
             keysRead += page.keysRead
             pages += 1
+            try #require(pages <= wanted.records.count + 1, "pages without end: \(first)")
             #expect(page.next == nil || page.records.count == query.limit)
             query.after = page.next
         } while query.after != nil
@@ -207,6 +208,7 @@ import Testing
                 restoreID: "all", revision: shard.store.revision,
                 compactRevision: shard.store.compactRevision)
         ]
+        let stored = model.versions.values.reduce(0) { $0 + $1.count }
         var rows: [RecordVersion] = []
         var sequence: UInt64 = 0
         while true {
@@ -216,6 +218,7 @@ import Testing
             let decoded = try VersionRow.decodeAll(piece)
             #expect(piece.count <= maxBytes || decoded.count == 1)
             rows += decoded
+            try #require(rows.count <= stored, "an export without end")
             let body = Command.Body.restoreRows(
                 restoreID: "all", sequence: sequence, rows: piece)
             bodies += chance.chance(5) ? [body, body] : [body]
