@@ -81,6 +81,31 @@ import Testing
         }
     }
 
+    /// The window of a stream that nobody reads is not renewed, whatever else goes on.
+    @Test func aReaderThatDoesNotReadHoldsTheServerBack() async throws {
+        let writing = Signal<RPCStreamWriter>()
+        var methods = TestMethods.all
+        methods[Self.stream] = .serverStreaming { _, _, writer in
+            for _ in 0..<80 { writer.write(ByteBuffer(repeating: 1, count: 100_000)) }
+            writing.send(writer)
+        }
+        try await TestServer.with(methods) { test in
+            try await test.withClient { client in
+                let messages = client.serverStreaming(Self.stream, ByteBuffer())
+                let writer = await writing.value
+                // Each round trip would carry a renewal; sixteen are enough for 8 MB.
+                for i in 0..<50 {
+                    _ = try await client.unary(TestMethods.echo, buffer("\(i)"))
+                }
+                #expect(!writer.isWritable)
+                writer.finish()
+                var count = 0
+                for try await message in messages { count += message.readableBytes }
+                #expect(count == 8_000_000)
+            }
+        }
+    }
+
     @Test func aWriterThatGoesOnRegardlessIsEnded() async throws {
         var settings = RPCServerSettings()
         settings.streamOutboundBytesHigh = 100_000
