@@ -95,12 +95,37 @@ struct FHIRResponder: HTTPResponder {
 
     private func collect(_ body: RequestBody) async throws(FHIRFailure) -> ByteBufferView {
         do {
-            return try await body.collect(upTo: limits.bodyBytesMax).readableBytesView
+            let bytes = try await BodyCollection.collect(
+                body, upTo: limits.bodyBytesMax, within: .seconds(limits.bodySecondsMax))
+            return bytes.readableBytesView
         } catch is NIOTooManyBytesError {
             throw FHIRFailure(
                 413, .tooLong, "The body is larger than \(limits.bodyBytesMax) bytes")
+        } catch is BodyCollection.TooSlow {
+            throw FHIRFailure(
+                408, .timeout, "The body took longer than \(limits.bodySecondsMax) seconds")
         } catch {
             throw FHIRFailure(400, .incomplete, "The body ended early")
+        }
+    }
+}
+
+enum BodyCollection {
+    struct TooSlow: Error {}
+
+    /// The whole body. A client that sends slowly must not hold its admission for ever.
+    static func collect(
+        _ body: RequestBody, upTo bytesMax: Int, within time: Duration
+    ) async throws -> ByteBuffer {
+        try await withThrowingTaskGroup(of: ByteBuffer?.self) { group in
+            group.addTask { try await body.collect(upTo: bytesMax) }
+            group.addTask {
+                try await Task.sleep(for: time)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next(), let bytes = first else { throw TooSlow() }
+            return bytes
         }
     }
 }

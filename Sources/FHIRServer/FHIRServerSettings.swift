@@ -52,6 +52,8 @@ package struct FHIRLimits: Sendable {
     package var requestBytesMin = 64 << 10
     /// Requests that wait for admission; further ones are 503.
     package var waitingRequestsMax = 1_024
+    /// Seconds that a client has to send a body once its request is worked on; then it is 408.
+    package var bodySecondsMax = 60
     /// Further connections wait in the listen backlog.
     package var connectionsMax = 4_096
     /// Seconds without a byte after which a connection is closed.

@@ -1,3 +1,5 @@
+import Hummingbird
+import NIOCore
 import Synchronization
 import Testing
 
@@ -71,5 +73,24 @@ import Testing
         }
         #expect(isAdmitted)
         #expect(await gate.withAdmission(weight: 10) {})
+    }
+
+    /// Only the time can end this: the body never does.
+    @Test func bodyThatDoesNotEndIsGivenUp() async throws {
+        let (pieces, sender) = AsyncStream<ByteBuffer>.makeStream()
+        sender.yield(ByteBuffer(string: "{"))
+        await #expect(throws: BodyCollection.TooSlow.self) {
+            try await BodyCollection.collect(
+                RequestBody(asyncSequence: pieces), upTo: 100, within: .milliseconds(1))
+        }
+    }
+
+    @Test func bodyThatEndsIsWhole() async throws {
+        let (pieces, sender) = AsyncStream<ByteBuffer>.makeStream()
+        for piece in ["{", "}", " "] { sender.yield(ByteBuffer(string: piece)) }
+        sender.finish()
+        let body = RequestBody(asyncSequence: pieces)
+        let whole = try await BodyCollection.collect(body, upTo: 3, within: .seconds(600))
+        #expect(String(buffer: whole) == "{} ")
     }
 }
