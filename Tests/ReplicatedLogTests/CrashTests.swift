@@ -168,20 +168,22 @@ import Testing
         let first = SegmentNumber(1)
         try log.append([Fixture.append(1, entries: 1...1)])
         try log.sync()
-        // Two batches in flight: the first is lost, the second reaches the disk.
+        // Three batches in flight: the first is lost, the others reach the disk.
         let before = device.contents(of: first)
         try log.append([Fixture.append(1, entries: 2...2)])
         let between = device.contents(of: first)
         try log.append([Fixture.append(1, entries: 3...3)])
+        try log.append([Fixture.append(1, entries: 4...4)])
         let after = device.contents(of: first)
         var torn = before
         for i in torn.indices where after[i] != between[i] { torn[i] = after[i] }
         device.overwrite(first, at: 0, torn)
 
         let (again, _, report) = try Fixture.open(device)
-        #expect(report.tornTail?.droppedBytes == 2 * Sector.size)
+        #expect(report.tornTail?.droppedBytes == 4 * Sector.size)
         #expect(try again.everything(of: GroupID(1)) == [Fixture.entry(1)])
-        // A batch of the same size in the place of the first leads right to where the second was.
+        // The mark of the opening and one batch take the places of the first two: they lead right
+        // to where the third was, and its sequence is the next one.
         let replacement = Fixture.entry(2, term: 2, fill: 0x77)
         try again.append([GroupAppend(group: GroupID(1), entries: [replacement])])
         try again.sync()
