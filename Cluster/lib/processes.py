@@ -68,6 +68,7 @@ def exit_on_signals():
     """Turns SIGTERM, SIGINT and SIGHUP into an orderly exit, which ends what was started."""
 
     def leave(number, _frame):
+        end_all()  # before temporary directories are removed beneath them
         sys.exit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
