@@ -153,7 +153,8 @@ let package = Package(
             "NodeRuntimeTests",
             [
                 "NodeRuntime", "Consensus", "ReplicatedLog", "RecordModel", "RecordStore",
-                "StorageEngine", "RocksDBEngine", "WireProtocol", "RPC", "Primitives", log,
+                "StorageEngine", "RocksDBEngine", "WireProtocol", "RPC", "SpineClient",
+                "Primitives", nioPosix, log,
             ]),
         test(
             "SpineClientTests",

@@ -25,6 +25,8 @@ final class PeerTransport: Sendable {
     private let logger: Logger
     private let receive: @Sendable (PeerFrame, NodeID) -> Void
     private let listeners = Mutex<[any Channel]>([])
+    /// Connections that peers dialled: closed with the transport, so that they notice.
+    private let accepted = Mutex<[ObjectIdentifier: any Channel]>([:])
     private let metrics: NodeMetrics
 
     /// - Parameter receive: called on an event loop for each frame but hellos; must not block.
@@ -54,8 +56,14 @@ final class PeerTransport: Sendable {
                 .serverChannelOption(.backlog, value: 64)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .childChannelInitializer { [cluster, own, logger, metrics, receive] channel in
-                    channel.eventLoop.makeCompletedFuture {
+                .childChannelInitializer { [self] channel in
+                    accepted.withLock { $0[ObjectIdentifier(channel)] = channel }
+                    channel.closeFuture.whenComplete { _ in
+                        _ = self.accepted.withLock {
+                            $0.removeValue(forKey: ObjectIdentifier(channel))
+                        }
+                    }
+                    return channel.eventLoop.makeCompletedFuture { [self] in
                         try channel.pipeline.syncOperations.addHandler(
                             PeerInboundHandler(
                                 cluster: cluster, own: own, known: known, logger: logger,
@@ -101,6 +109,7 @@ final class PeerTransport: Sendable {
         }
         for listener in listeners { try? await listener.close().get() }
         for link in links.values { link.close() }
+        for channel in accepted.withLock({ Array($0.values) }) { channel.close(promise: nil) }
     }
 }
 
