@@ -22,9 +22,11 @@ extension ConsensusLoop {
             for (proposals, origin) in forwardedHere.removeValue(forKey: id) ?? [] {
                 appendForwarded(proposals, from: origin)
             }
-            guard let sequences = held[id], !sequences.isEmpty, let group = groups[id] else {
-                continue
-            }
+            // Only what is asked for: a copy of the whole group would make the next change to it
+            // copy its cache of entries.
+            guard let sequences = held[id], !sequences.isEmpty,
+                let group = groups[id].map({ (role: $0.role, leader: $0.leader, term: $0.term) })
+            else { continue }
             let waiting = sequences.filter { pending[$0] != nil }
             if group.role == .leader {
                 held[id] = nil
@@ -97,8 +99,8 @@ extension ConsensusLoop {
     private static var forwardBytesMax: Int { 4 << 20 }
 
     private func appendForwarded(_ proposals: ForwardedProposals, from origin: NodeID) {
-        guard let group = groups[proposals.group], group.role == .leader,
-            group.term == proposals.term
+        guard groups[proposals.group]?.role == .leader,
+            groups[proposals.group]?.term == proposals.term
         else {
             refuse(proposals, to: origin, .notLeader)
             return
