@@ -44,21 +44,38 @@ extension Etcdserverpb_DeleteRangeResponse {
 }
 
 extension Etcdserverpb_TxnResponse {
-    /// - Parameter header: etcd gives the answers inside a transaction a header that holds the
-    ///   revision alone; so do we.
+    /// - Parameter header: that of the whole answer. The answers inside hold a revision alone, as
+    ///   in etcd: up to the first write the one that the transaction began at, then its own; and a
+    ///   transaction inside holds none.
     package init(_ result: TxnResult, header: Etcdserverpb_ResponseHeader) {
+        let wrote = result.results.contains { $0.wrote }
+        var reached = header.revision - (wrote ? 1 : 0)
+        self.init(result, header: header, own: header.revision, reached: &reached)
+    }
+
+    fileprivate init(
+        _ result: TxnResult, header: Etcdserverpb_ResponseHeader, own: Int64, reached: inout Int64
+    ) {
         self.init()
         self.header = header
         succeeded = result.succeeded
-        var inner = Etcdserverpb_ResponseHeader()
-        inner.revision = header.revision
-        responses = result.results.map { Etcdserverpb_ResponseOp($0, header: inner) }
+        for operation in result.results {
+            responses.append(Etcdserverpb_ResponseOp(operation, own: own, reached: &reached))
+        }
     }
 }
 
 extension Etcdserverpb_ResponseOp {
-    fileprivate init(_ result: OperationResult, header: Etcdserverpb_ResponseHeader) {
+    fileprivate init(_ result: OperationResult, own: Int64, reached: inout Int64) {
         self.init()
+        if case .txn(let txn) = result {
+            responseTxn = Etcdserverpb_TxnResponse(
+                txn, header: Etcdserverpb_ResponseHeader(), own: own, reached: &reached)
+            return
+        }
+        if result.wrote { reached = own }
+        var header = Etcdserverpb_ResponseHeader()
+        header.revision = reached
         switch result {
         case .range(let range):
             responseRange = Etcdserverpb_RangeResponse(range, header: header)
@@ -67,8 +84,19 @@ extension Etcdserverpb_ResponseOp {
         case .deleteRange(let deleted, let previous):
             responseDeleteRange = Etcdserverpb_DeleteRangeResponse(
                 deleted: deleted, previous: previous, header: header)
-        case .txn(let txn):
-            responseTxn = Etcdserverpb_TxnResponse(txn, header: header)
+        case .txn: break
+        }
+    }
+}
+
+extension OperationResult {
+    /// Whether it made the transaction take a revision.
+    fileprivate var wrote: Bool {
+        switch self {
+        case .range: false
+        case .put: true
+        case .deleteRange(let deleted, _): deleted > 0
+        case .txn(let txn): txn.results.contains { $0.wrote }
         }
     }
 }

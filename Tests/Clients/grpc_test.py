@@ -199,6 +199,8 @@ def check_model(cluster, seed):
         assert bool(answer["succeeded"]) == success, (compares, answer)
         if success:
             deleted = other in model.now
+            assert answer["responses"][0]["response_put"]["header"]["revision"] == (
+                answer["header"]["revision"]), answer
             model.commit([(key, b"won"), (other, None)])
             assert answer["responses"][1]["response_range"]["kvs"] == [model.now[key]], answer
             assert answer["responses"][2]["response_delete_range"]["deleted"] == deleted
@@ -209,6 +211,27 @@ def check_model(cluster, seed):
         check_range(clients[(step + 1) % len(clients)], model, {"key": b"\0", "range_end": b"\0"})
     for client in clients:
         client.close()
+
+
+def check_inner_headers(client):
+    """Inside a transaction an answer holds the revision that was reached by then."""
+    client.put(b"inner", b"1")
+    answer = client.txn(success=[
+        {"request_range": {"key": b"inner"}}, {"request_delete_range": {"key": b"inner-absent"}},
+        {"request_txn": {"success": [{"request_range": {"key": b"inner"}},
+                                     {"request_put": {"key": b"inner", "value": b"2"}}]}},
+        {"request_range": {"key": b"inner"}}])
+    own = answer["header"]["revision"]
+    first, second, nested, last = answer["responses"]
+    got = [first["response_range"], second["response_delete_range"], nested["response_txn"],
+           *(inner[kind] for inner, kind in zip(nested["response_txn"]["responses"],
+                                                ("response_range", "response_put"))),
+           last["response_range"]]
+    got = [response["header"] for response in got]
+    assert [header["revision"] for header in got] == [own - 1, own - 1, 0, own - 1, own, own], got
+    assert not any(header["cluster_id"] or header["raft_term"] for header in got), got
+    answer = client.txn(success=[{"request_range": {"key": b"inner"}}])
+    assert answer["responses"][0]["response_range"]["header"]["revision"] == own, answer
 
 
 def refused(code, text, call):
@@ -378,6 +401,10 @@ def main():
         cluster.wait_serving()
         with checks.check("puts, deletes, ranges and transactions as in the model"):
             check_model(cluster, options.seed)
+        with checks.check("answers inside a transaction hold the revision reached by then"):
+            client = etcd.Client(cluster.endpoints[0])
+            check_inner_headers(client)
+            client.close()
         check_refusals(checks, cluster)
         check_transport(checks, cluster)
         check_h2load(checks, cluster, folder)
