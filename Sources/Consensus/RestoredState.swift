@@ -53,17 +53,6 @@ package struct LogSummary: Hashable, Sendable {
         lastTimestamp: .zero)
 }
 
-/// Entries of one term, from `firstIndex` up to the next run or the log's end.
-package struct TermRun: Hashable, Sendable {
-    package var firstIndex: LogIndex
-    package var term: Term
-
-    package init(firstIndex: LogIndex, term: Term) {
-        self.firstIndex = firstIndex
-        self.term = term
-    }
-}
-
 /// Why a restored state cannot be trusted: the disk broke its contract. Such a replica must
 /// neither vote nor serve.
 package enum RestoreFailure: Error, Hashable, Sendable {

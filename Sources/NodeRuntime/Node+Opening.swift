@@ -73,9 +73,7 @@ extension RestoredState {
             log: LogSummary(
                 firstIndex: group.firstIndex, lastIndex: group.lastIndex,
                 termBeforeFirst: group.truncatedTerm,
-                termRuns: group.termRuns.map {
-                    Consensus.TermRun(firstIndex: $0.firstIndex, term: $0.term)
-                },
+                termRuns: group.termRuns,
                 lastTimestamp: group.lastTimestamp),
             appliedIndex: appliedIndex, incarnation: incarnation)
     }

@@ -1,15 +1,5 @@
 import Primitives
 
-/// Entries from `firstIndex` up to the next run's `firstIndex` have this term.
-package struct TermRun: Hashable, Sendable {
-    package var firstIndex: LogIndex
-    package var term: Term
-    package init(firstIndex: LogIndex, term: Term) {
-        self.firstIndex = firstIndex
-        self.term = term
-    }
-}
-
 /// What the log remembers of a group when it is opened.
 ///
 /// Invariants:

@@ -13,10 +13,7 @@ struct GetCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
-    @Flag(help: "Every key that starts with KEY.")
-    var prefix = false
-    @Flag(help: "KEY and every key after it.")
-    var fromKey = false
+    @OptionGroup var keys: KeySelectionOptions
     @Option(help: "At most this many keys; 0 is no limit.")
     var limit: Int64 = 0
     @Option(help: "As of this revision; 0 is the newest.")
@@ -33,24 +30,16 @@ struct GetCommand: AsyncParsableCommand {
     var serializable = false
     @Flag(help: "Print the values alone, each followed by a line feed.")
     var printValueOnly = false
-    @Argument(help: "The key.")
-    var key: String
-    @Argument(help: "Up to, not including, this key.")
-    var rangeEnd: String?
 
     func validate() throws {
         guard limit >= 0, rev >= 0 else {
             throw ValidationError("--limit and --rev are not negative")
         }
-        let ways = [prefix, fromKey, rangeEnd != nil].count(where: \.self)
-        guard ways <= 1 else {
-            throw ValidationError("--prefix, --from-key and RANGE-END exclude each other")
-        }
     }
 
     func run() async throws {
         try await connection.run { client in
-            let result = try await client.get(selection, options)
+            let result = try await client.get(keys.selection, options)
             if printValueOnly {
                 for keyValue in result.keyValues { print(display(keyValue.value)) }
                 return
@@ -69,13 +58,6 @@ struct GetCommand: AsyncParsableCommand {
                     revision: result.revision, count: result.count, more: result.more,
                     kvs: result.keyValues.map(KeyValueOutput.init)))
         }
-    }
-
-    private var selection: KeySelection {
-        if prefix { return .prefix(key) }
-        if fromKey { return .from(Array(key.utf8)) }
-        if let rangeEnd { return .range(Array(key.utf8), upTo: Array(rangeEnd.utf8)) }
-        return .key(key)
     }
 
     private var options: GetOptions {
