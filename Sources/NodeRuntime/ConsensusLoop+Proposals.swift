@@ -28,6 +28,10 @@ extension ConsensusLoop {
                 let group = groups[id].map({ (role: $0.role, leader: $0.leader, term: $0.term) })
             else { continue }
             let waiting = sequences.filter { pending[$0] != nil }
+            guard !waiting.isEmpty else {
+                held[id] = nil
+                continue
+            }
             if group.role == .leader {
                 held[id] = nil
                 append(waiting, to: id, term: group.term)
@@ -46,6 +50,8 @@ extension ConsensusLoop {
             for sequence in sequences { pending[sequence]?.sentTerm = term }
         case .refused(.notLeader):
             held[id, default: []].append(contentsOf: sequences)
+        case nil:
+            for sequence in sequences { fail(sequence, with: .overloaded) }
         case .refused(.uncommittedTailFull), .refused(.entryTooLarge):
             // All or none were taken: let those in that still fit, and refuse the rest by name.
             if sequences.count > 1 {
@@ -56,7 +62,13 @@ extension ConsensusLoop {
         }
     }
 
-    private func propose(_ commands: [Bytes], to id: GroupID) -> ProposalOutcome {
+    /// nil: refused because the state machine is too far behind what is committed.
+    private func propose(_ commands: [Bytes], to id: GroupID) -> ProposalOutcome? {
+        let committed = groups[id]?.commitIndex ?? .zero
+        let applied = appliedIndex[id] ?? .zero
+        guard committed.rawValue <= applied.rawValue + NodeLimits.applyBacklogEntries else {
+            return nil
+        }
         let clock = max(wallClockMicroseconds(), environment.newestStamp(id))
         var outcome: ProposalOutcome?
         step(id) { group in
@@ -84,9 +96,14 @@ extension ConsensusLoop {
             frame.commands = []
             bytes = 0
         }
-        for sequence in sequences {
+        for (position, sequence) in sequences.enumerated() {
             guard let command = pending[sequence]?.command else { continue }
             if bytes + command.count > Self.forwardBytesMax { send() }
+            // The link is down or full: the others wait for the next turn, not encoded in vain.
+            if !rest.isEmpty {
+                rest.append(contentsOf: sequences[position...])
+                break
+            }
             frame.sequences.append(sequence)
             frame.commands.append(command)
             bytes += command.count
@@ -108,7 +125,7 @@ extension ConsensusLoop {
         switch propose(proposals.commands, to: proposals.group) {
         case .accepted: break
         case .refused(.notLeader): refuse(proposals, to: origin, .notLeader)
-        case .refused: refuse(proposals, to: origin, .overloaded)
+        case nil, .refused: refuse(proposals, to: origin, .overloaded)
         }
     }
 

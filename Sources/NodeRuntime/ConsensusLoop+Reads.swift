@@ -5,6 +5,20 @@ import Primitives
 /// state machine has applied it, and share one view of the engine. A read that loses its leader on
 /// the way asks again until its deadline, since it changes nothing.
 extension ConsensusLoop {
+    func received(_ waiter: ReadWaiter, group id: GroupID) {
+        guard waitingReads < NodeLimits.waitingReads else {
+            return waiter.run(.failure(.overloaded))
+        }
+        waitingReads += 1
+        newReads[id, default: []].append(waiter)
+    }
+
+    /// Ends waiting reads without an answer.
+    private func fail(_ waiters: [ReadWaiter], with error: NodeError) {
+        waitingReads -= waiters.count
+        for waiter in waiters { waiter.run(.failure(error)) }
+    }
+
     func flushReads(_ now: UInt64) {
         for id in order {
             guard let waiters = newReads.removeValue(forKey: id), !waiters.isEmpty else { continue }
@@ -38,8 +52,7 @@ extension ConsensusLoop {
         switch refused.reason {
         case .timedOut, .leadershipLost:
             newReads[id, default: []].append(contentsOf: waiters)
-        case .tooManyReads:
-            for waiter in waiters { waiter.run(.failure(.overloaded)) }
+        case .tooManyReads: fail(waiters, with: .overloaded)
         }
     }
 
@@ -52,24 +65,27 @@ extension ConsensusLoop {
     }
 
     private func serve(_ waiters: [ReadWaiter], group id: GroupID) {
+        guard !waiters.isEmpty else { return }
         environment.metrics.readIndexesServed.add(1)
-        if !environment.reads.post(.read(id, waiters)) {
-            for waiter in waiters { waiter.run(.failure(.overloaded)) }
+        if environment.reads.post(ReadWork(group: id, waiters: waiters)) {
+            waitingReads -= waiters.count
+        } else {
+            fail(waiters, with: .overloaded)
         }
     }
 
     func expireReads(_ now: UInt64) {
         func expire(_ waiters: [ReadWaiter]) -> [ReadWaiter] {
             guard waiters.contains(where: { $0.deadline <= now }) else { return waiters }
-            for waiter in waiters where waiter.deadline <= now {
-                waiter.run(.failure(.readTimedOut))
-            }
+            fail(waiters.filter { $0.deadline <= now }, with: .readTimedOut)
             return waiters.filter { $0.deadline > now }
         }
         for id in order {
             if let waiters = newReads[id] { newReads[id] = expire(waiters) }
             if let waiting = waitingForApply[id] {
-                waitingForApply[id] = waiting.map { ($0.0, expire($0.1)) }
+                waitingForApply[id] = waiting.map { ($0.0, expire($0.1)) }.filter {
+                    !$0.1.isEmpty
+                }
             }
         }
         for (token, waiters) in readTokens { readTokens[token] = expire(waiters) }

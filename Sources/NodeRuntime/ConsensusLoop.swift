@@ -17,6 +17,7 @@ final class ConsensusLoop {
         var log: Mailbox<LogWork>
         var apply: Mailbox<ApplyWork>
         var reads: Mailbox<ReadWork>
+        var fetches: Mailbox<FetchWork>
         var transport: PeerTransport
         var completions: CompletionTable
         var board: StatusBoard
@@ -49,6 +50,8 @@ final class ConsensusLoop {
     var newReads: [GroupID: [ReadWaiter]] = [:]
     var readTokens: [UInt64: [ReadWaiter]] = [:]
     var nextReadToken: UInt64 = 1
+    /// Waiters in all of these.
+    var waitingReads = 0
     /// Confirmed at an index that is not applied yet, by group.
     var waitingForApply: [GroupID: [(LogIndex, [ReadWaiter])]] = [:]
     var appliedIndex: [GroupID: LogIndex]
@@ -97,7 +100,7 @@ final class ConsensusLoop {
     private func handle(_ event: NodeEvent) {
         switch event {
         case .propose(let proposal): received(proposal)
-        case .read(let group, let waiter): newReads[group, default: []].append(waiter)
+        case .read(let group, let waiter): received(waiter, group: group)
         case .peer(let messages):
             for message in messages where groups[message.group] != nil {
                 step(message.group) { $0.received(message) }
@@ -132,7 +135,7 @@ final class ConsensusLoop {
         for ready in effects.readsReady { readReady(ready, group: id) }
         for refused in effects.readsRefused { readRefused(refused, group: id) }
         for fetch in effects.fetches {
-            environment.reads.postRegardless(.fetch(id, fetch))
+            environment.fetches.postRegardless(FetchWork(group: id, request: fetch))
         }
         for fault in effects.faults {
             environment.metrics.contractBreaches.add(1)

@@ -192,8 +192,9 @@ final class DataDirectory: Sendable {
             let name = withUnsafeBytes(of: entry.pointee.d_name) { raw in
                 String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
             }
-            // What a first start leaves that a crash interrupted before it had an identity.
-            if ![".", "..", "lock", "identity.new"].contains(name) { return false }
+            // What a first start leaves that a crash interrupted before it had an identity, and
+            // what a new file system comes with.
+            if ![".", "..", "lock", "identity.new", "lost+found"].contains(name) { return false }
         }
         return true
     }

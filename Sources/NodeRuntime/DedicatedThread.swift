@@ -31,6 +31,11 @@ final class DedicatedThread: Sendable {
         self.thread = Mutex(thread)
     }
 
+    /// Nobody will wait for it: its stack goes with its end.
+    deinit {
+        if let mine = thread.withLock(\.self) { pthread_detach(mine) }
+    }
+
     private final class Box {
         let body: Body
         init(_ body: Body) { self.body = body }

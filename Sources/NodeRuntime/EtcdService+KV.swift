@@ -58,7 +58,6 @@ extension EtcdService {
 
     private func txn(_ wire: Etcdserverpb_TxnRequest, _ call: Call) throws(EtcdError) {
         let request = try TxnRequest(wire, operationsMax: Self.txnOperationsMax)
-        if let refusal = Operation.txn(request).validate() { throw EtcdError(refusal) }
         guard Operation.txn(request).changesState else {
             let keyspace = try call.keyspace()
             return read(keyspace, linearizable: !wire.isSerializable, call) {
@@ -119,8 +118,8 @@ extension EtcdService {
         _ operation: Operation, to keyspace: KeyspaceID, _ call: Call,
         _ answer: @escaping @Sendable (CommandOutcome, OperationResult) -> Bool
     ) throws(EtcdError) {
-        if let refusal = operation.validate() { throw EtcdError(refusal) }
         guard operation.contentBytes <= Self.requestBytesMax else { throw .requestTooLarge }
+        if let refusal = operation.validate() { throw EtcdError(refusal) }
         node.submit(.operation(operation), to: keyspace) { result in
             switch result {
             case .success(let outcome):

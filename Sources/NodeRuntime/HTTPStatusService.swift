@@ -53,7 +53,7 @@ package struct HTTPStatusService: Sendable {
                     respond(
                         HTTP1Response(
                             status: 503, contentType: "application/json",
-                            "{\"health\":\"false\",\"reason\":\"\(failure)\"}"))
+                            "{\"health\":\"false\",\"reason\":\"\(Self.reason(failure))\"}"))
                 } else {
                     respond(
                         HTTP1Response(
@@ -61,6 +61,19 @@ package struct HTTPStatusService: Sendable {
                             "{\"health\":\"true\"}"))
                 }
             }
+        }
+    }
+
+    /// In words that need no escaping.
+    private static func reason(_ error: NodeError) -> String {
+        switch error {
+        case .noLeader: "no leader"
+        case .overloaded: "too many requests are waiting"
+        case .stopping: "stopping"
+        case .readTimedOut, .outcomeUnknown: "no quorum answered in time"
+        case .storage: "this node's storage failed; see its log"
+        case .refused(.restoring): "a keyspace is being restored"
+        case .refused, .tooLarge: "a read was refused"
         }
     }
 

@@ -7,12 +7,18 @@ final class Mailbox<Element: Sendable>: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var elements: [Element] = []
+    /// Elements before it have been taken one by one.
+    private var head = 0
     private var isClosed = false
     /// Elements that may wait; `post` refuses beyond it.
     let capacity: Int
 
-    init(capacity: Int) {
+    /// Threads take from it one by one (`takeOne`).
+    private let sharedByTakers: Bool
+
+    init(capacity: Int, sharedByTakers: Bool = false) {
         self.capacity = capacity
+        self.sharedByTakers = sharedByTakers
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
@@ -32,10 +38,16 @@ final class Mailbox<Element: Sendable>: @unchecked Sendable {
     func post(_ element: Element) -> Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        guard !isClosed, elements.count < capacity else { return false }
+        guard !isClosed, elements.count - head < capacity else { return false }
         elements.append(element)
-        if elements.count == 1 { pthread_cond_signal(condition) }
+        signal()
         return true
+    }
+
+    /// A thread that empties the mailbox needs one signal; threads that take one by one need one
+    /// each, and a signal that nobody waits for costs nothing.
+    private func signal() {
+        if sharedByTakers || elements.count == 1 { pthread_cond_signal(condition) }
     }
 
     /// For what must not be refused because the node's own bookkeeping waits for it (an answer of
@@ -46,14 +58,20 @@ final class Mailbox<Element: Sendable>: @unchecked Sendable {
         defer { pthread_mutex_unlock(mutex) }
         guard !isClosed else { return false }
         elements.append(element)
-        if elements.count == 1 { pthread_cond_signal(condition) }
+        signal()
         return true
+    }
+
+    var hasClosed: Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return isClosed
     }
 
     var count: Int {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        return elements.count
+        return elements.count - head
     }
 
     /// Takes everything that waits, in order; waits for the first element until the deadline.
@@ -77,6 +95,25 @@ final class Mailbox<Element: Sendable>: @unchecked Sendable {
         if elements.isEmpty { return !isClosed }
         swap(&batch, &elements)
         return true
+    }
+
+    /// The first element, waiting for it; nil when the mailbox is closed and empty. For threads
+    /// that share a mailbox. Not to be mixed with `take`, which empties it.
+    func takeOne() -> Element? {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while head == elements.count && !isClosed { pthread_cond_wait(condition, mutex) }
+        guard head < elements.count else { return nil }
+        let element = elements[head]
+        head += 1
+        if head == elements.count {
+            elements.removeAll(keepingCapacity: true)
+            head = 0
+        } else if head >= 1024 {
+            elements.removeFirst(head)
+            head = 0
+        }
+        return element
     }
 
     /// What is queued is still taken; nothing more is accepted.

@@ -30,9 +30,16 @@ package final class Node: Sendable {
     private let consensusMailbox = Mailbox<NodeEvent>(capacity: NodeLimits.consensusMailbox)
     private let logMailbox = Mailbox<LogWork>(capacity: NodeLimits.internalMailbox)
     private let applyMailbox = Mailbox<ApplyWork>(capacity: NodeLimits.internalMailbox)
-    private let readMailbox = Mailbox<ReadWork>(capacity: NodeLimits.readMailbox)
+    private let readMailbox = Mailbox<ReadWork>(
+        capacity: NodeLimits.readMailbox, sharedByTakers: true)
+    private let fetchMailbox = Mailbox<FetchWork>(
+        capacity: NodeLimits.internalMailbox, sharedByTakers: true)
+    /// What was committed, as far as this node's disk says, when it was opened.
+    private let committedAtOpen: [GroupID: LogIndex]
     private let threads = Mutex<Threads>(Threads())
-    private let sequence = Atomic<UInt64>(1)
+    /// Begins anew, above all before, with each incarnation: a refusal that was meant for a
+    /// proposal of an earlier start must not fit one of this.
+    private let sequence: Atomic<UInt64>
     private let isStopping = Atomic(false)
     private let fatal: @Sendable (String) -> Void
 
@@ -83,6 +90,7 @@ package final class Node: Sendable {
         id = configuration.ownID
         cluster = configuration.clusterID
         incarnation = directory.identity.incarnation
+        sequence = Atomic(directory.identity.incarnation << 32 | 1)
 
         let own = configuration.ownID
         let voters = configuration.initialCluster.map {
@@ -109,6 +117,8 @@ package final class Node: Sendable {
             }
         }
         initialGroups = groups
+        committedAtOpen = Dictionary(
+            uniqueKeysWithValues: groups.map { ($0.group, $0.commitIndex) })
 
         let peers = configuration.initialCluster.filter { $0.name != configuration.name }.map {
             PeerTransport.Peer(id: configuration.nodeID(of: $0), addresses: $0.peerURLs)
@@ -116,19 +126,21 @@ package final class Node: Sendable {
         let known = Set(Self.groupIDs)
         transport = PeerTransport(
             own: own, cluster: configuration.clusterID, peers: peers, group: eventLoops,
-            logger: logger, metrics: metrics
+            logger: logger, metrics: metrics, silence: configuration.electionTimeout * 3
         ) { [consensusMailbox] frame, from in
-            // A full mailbox drops the frame, as a network would; Raft asks again.
             switch frame {
             case .raft(let messages):
                 // A peer speaks for its own seat only.
                 let own = messages.filter { $0.from.rawValue == from.rawValue }
-                _ = consensusMailbox.post(.peer(own))
+                return consensusMailbox.post(.peer(own))
             case .forward(let proposals) where known.contains(proposals.group):
-                _ = consensusMailbox.post(.forwarded(proposals, from: from))
+                // A node that stops says nothing: its peers elect another leader, and what is in
+                // no log by then is sent to that one.
+                return consensusMailbox.post(.forwarded(proposals, from: from))
+                    || consensusMailbox.hasClosed
             case .forwardRefused(let refused) where known.contains(refused.group):
-                _ = consensusMailbox.post(.forwardRefused(refused))
-            case .forward, .forwardRefused, .hello: break
+                return consensusMailbox.post(.forwardRefused(refused))
+            case .forward, .forwardRefused, .hello: return true
             }
         }
     }
@@ -154,15 +166,17 @@ package final class Node: Sendable {
             stores: stores, log: log, mailbox: applyMailbox, consensus: consensusMailbox,
             completions: completions, own: id, incarnation: incarnation, metrics: metrics,
             fatal: fatal)
-        let pool = ReadPool(
-            stores: stores, log: log, mailbox: readMailbox, consensus: consensusMailbox)
+        let pool = ReadPool(stores: stores, mailbox: readMailbox)
+        let fetcher = LogFetcher(
+            log: log, mailbox: fetchMailbox, consensus: consensusMailbox, fatal: fatal)
         let environment = ConsensusLoop.Environment(
             own: id, mailbox: consensusMailbox, log: logMailbox, apply: applyMailbox,
-            reads: readMailbox, transport: transport, completions: completions, board: board,
+            reads: readMailbox, fetches: fetchMailbox, transport: transport,
+            completions: completions, board: board,
             metrics: metrics, logger: logger,
             tick: (configuration.heartbeatInterval / Self.ticksPerHeartbeat).nanoseconds,
             requestTimeout: requestTimeout.nanoseconds,
-            newestStamp: { [stores] group in (stores[group]?.newestTimestamp.microseconds ?? 0) + 1
+            newestStamp: { [stores] group in (stores[group]?.newestTimestamp.microseconds ?? 0) &+ 1
             })
         let groups = initialGroups
         threads.withLock { threads in
@@ -171,11 +185,24 @@ package final class Node: Sendable {
             threads.reads = (0..<NodeLimits.readThreads).map { number in
                 DedicatedThread(name: "spine-read-\(number)") { pool.run() }
             }
+            threads.reads.append(DedicatedThread(name: "spine-fetch") { fetcher.run() })
             threads.consensus = DedicatedThread(name: "spine-raft") {
                 ConsensusLoop(environment: environment, groups: groups).run()
             }
         }
+        await replayed()
         Task { await publishMember() }
+    }
+
+    /// Waits until this node's state is again what it was known to be: a serializable read asks
+    /// nobody, and must not show a client less than it has seen here before.
+    private func replayed() async {
+        for (group, index) in committedAtOpen {
+            while (stores[group]?.appliedIndex ?? .zero) < index {
+                if isStopping.load(ordering: .relaxed) { return }
+                try? await Task.sleep(for: .milliseconds(5))
+            }
+        }
     }
 
     /// How long a request may take: etcd's 5 seconds plus two election timeouts.
@@ -194,6 +221,7 @@ package final class Node: Sendable {
         await join([threads.consensus, threads.log].compactMap(\.self))
         applyMailbox.close()
         readMailbox.close()
+        fetchMailbox.close()
         await join([threads.apply].compactMap(\.self) + threads.reads)
         for completion in completions.takeAll() { completion(.failure(.outcomeUnknown)) }
         await transport.close()
@@ -252,7 +280,7 @@ package final class Node: Sendable {
         let posted =
             linearizable
             ? consensusMailbox.post(.read(keyspace.group, waiter))
-            : readMailbox.post(.read(keyspace.group, [waiter]))
+            : readMailbox.post(ReadWork(group: keyspace.group, waiters: [waiter]))
         if !posted { run(.failure(.overloaded)) }
     }
 

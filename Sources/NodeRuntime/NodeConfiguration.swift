@@ -153,7 +153,8 @@ package struct NodeConfiguration: Sendable {
             throw ConfigurationError(
                 "--heartbeat-interval and --election-timeout are milliseconds above 0")
         }
-        guard electionMilliseconds >= 5 * heartbeatMilliseconds else {
+        guard heartbeatMilliseconds <= 50_000, electionMilliseconds >= 5 * heartbeatMilliseconds
+        else {
             throw ConfigurationError(
                 "--election-timeout [\(electionMilliseconds)ms] should be at least as 5 times as "
                     + "--heartbeat-interval [\(heartbeatMilliseconds)ms]")

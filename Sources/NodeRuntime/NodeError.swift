@@ -29,6 +29,11 @@ package enum NodeLimits {
     static let pendingProposals = 65_536
     /// Bytes of those proposals.
     static let pendingProposalBytes = 256 << 20
+    /// Linearizable reads that wait for their index.
+    static let waitingReads = 65_536
+    /// Committed entries of a group that wait for the state machine. At the limit the leader takes
+    /// no more proposals: a stalled disk must not let the log run away from the state.
+    static let applyBacklogEntries: UInt64 = 10_000
     /// Batches of reads that wait for a reading thread.
     static let readMailbox = 65_536
     /// Bytes of one command: one log entry.

@@ -6,8 +6,11 @@ import Primitives
 import Synchronization
 import WireProtocol
 
-/// Frames to and from the other members, over one TCP connection each way. A frame that cannot be
-/// sent is dropped and counted: Raft asks again, and forwarded proposals are told so.
+/// Frames to and from the other members. To each there are two connections: one for what carries
+/// entries or commands, which may take a second on a narrow line, and one for heartbeats, votes and
+/// answers, which must not wait behind it or a busy leader loses its followers. Raft bears the two
+/// overtaking each other. A frame that cannot be sent is dropped and counted: Raft asks again, and
+/// forwarded proposals are told so.
 final class PeerTransport: Sendable {
     /// Bytes that may wait for one peer to read. Beyond it frames to that peer are dropped, so a
     /// stalled peer costs bounded memory.
@@ -18,21 +21,30 @@ final class PeerTransport: Sendable {
         var addresses: [HostPort]
     }
 
-    private let links: [NodeID: PeerLink]
+    private struct Links: Sendable {
+        var bulk: PeerLink
+        var urgent: PeerLink
+    }
+    private let links: [NodeID: Links]
     private let own: NodeID
     private let cluster: ClusterID
     private let group: any EventLoopGroup
     private let logger: Logger
-    private let receive: @Sendable (PeerFrame, NodeID) -> Void
+    private let receive: @Sendable (PeerFrame, NodeID) -> Bool
     private let listeners = Mutex<[any Channel]>([])
     /// Connections that peers dialled: closed with the transport, so that they notice.
     private let accepted = Mutex<[ObjectIdentifier: any Channel]>([:])
     private let metrics: NodeMetrics
 
-    /// - Parameter receive: called on an event loop for each frame but hellos; must not block.
+    /// - Parameters:
+    ///   - silence: how long bytes may go unacknowledged before a connection is given up and dialled
+    ///     again: a healed network must not wait for TCP's own patience, which is minutes.
+    ///   - receive: called on an event loop for each frame but hellos; must not block. False: the
+    ///     node has no room for it.
     init(
         own: NodeID, cluster: ClusterID, peers: [Peer], group: any EventLoopGroup, logger: Logger,
-        metrics: NodeMetrics, receive: @escaping @Sendable (PeerFrame, NodeID) -> Void
+        metrics: NodeMetrics, silence: Duration,
+        receive: @escaping @Sendable (PeerFrame, NodeID) -> Bool
     ) {
         self.own = own
         self.cluster = cluster
@@ -40,11 +52,14 @@ final class PeerTransport: Sendable {
         self.logger = logger
         self.metrics = metrics
         self.receive = receive
-        var links: [NodeID: PeerLink] = [:]
+        var links: [NodeID: Links] = [:]
         for peer in peers {
-            links[peer.id] = PeerLink(
-                peer: peer, hello: PeerHello(cluster: cluster, from: own, to: peer.id),
-                loop: group.next(), logger: logger, metrics: metrics)
+            func link() -> PeerLink {
+                PeerLink(
+                    peer: peer, hello: PeerHello(cluster: cluster, from: own, to: peer.id),
+                    loop: group.next(), logger: logger, metrics: metrics, silence: silence)
+            }
+            links[peer.id] = Links(bulk: link(), urgent: link())
         }
         self.links = links
     }
@@ -67,7 +82,7 @@ final class PeerTransport: Sendable {
                         try channel.pipeline.syncOperations.addHandler(
                             PeerInboundHandler(
                                 cluster: cluster, own: own, known: known, logger: logger,
-                                metrics: metrics, receive: receive))
+                                metrics: metrics, receive: take))
                     }
                 }
             do {
@@ -82,24 +97,61 @@ final class PeerTransport: Sendable {
     }
 
     func dial() {
-        for link in links.values { link.connect() }
+        for link in links.values {
+            link.urgent.connect()
+            link.bulk.connect()
+        }
+    }
+
+    /// Commands for which there is no room go back to their origin, whose clients wait for them;
+    /// Raft's own messages may be lost.
+    private func take(_ frame: PeerFrame, from node: NodeID) {
+        if receive(frame, node) { return }
+        metrics.peerFramesDropped.add(1)
+        guard case .forward(let proposals) = frame else { return }
+        send(
+            .forwardRefused(
+                ForwardRefused(
+                    group: proposals.group, term: proposals.term, sequences: proposals.sequences,
+                    reason: .overloaded)),
+            to: node)
     }
 
     /// False when the frame was certainly not handed to the network.
     @discardableResult
     func send(_ frame: PeerFrame, to node: NodeID) -> Bool {
-        guard let link = links[node] else { return false }
-        return link.send(frame.encoded())
+        guard let links = links[node] else { return false }
+        return (frame.isBulk ? links.bulk : links.urgent).send(frame)
     }
 
-    /// One frame per receiver, in the order of the messages.
+    /// Messages in one frame carry at most this many bytes of entries, or one message.
+    private static let frameBytesTarget = 4 << 20
+
+    /// As few frames per receiver as their size allows, in the order of the messages.
     func send(_ messages: [RaftMessage]) {
         guard !messages.isEmpty else { return }
-        var byReceiver: [NodeID: [RaftMessage]] = [:]
+        var byReceiver: [NodeID: (urgent: [RaftMessage], bulk: [RaftMessage], bytes: Int)] = [:]
         for message in messages {
-            byReceiver[NodeID(message.to.rawValue), default: []].append(message)
+            let node = NodeID(message.to.rawValue)
+            let bytes = message.entryBytes
+            var waiting = byReceiver[node] ?? ([], [], 0)
+            if bytes == 0 {
+                waiting.urgent.append(message)
+            } else {
+                if !waiting.bulk.isEmpty, waiting.bytes + bytes > Self.frameBytesTarget {
+                    send(.raft(waiting.bulk), to: node)
+                    waiting.bulk = []
+                    waiting.bytes = 0
+                }
+                waiting.bulk.append(message)
+                waiting.bytes += bytes
+            }
+            byReceiver[node] = waiting
         }
-        for (node, messages) in byReceiver { send(.raft(messages), to: node) }
+        for (node, waiting) in byReceiver {
+            if !waiting.urgent.isEmpty { send(.raft(waiting.urgent), to: node) }
+            if !waiting.bulk.isEmpty { send(.raft(waiting.bulk), to: node) }
+        }
     }
 
     func close() async {
@@ -108,7 +160,10 @@ final class PeerTransport: Sendable {
             return listeners
         }
         for listener in listeners { try? await listener.close().get() }
-        for link in links.values { link.close() }
+        for link in links.values {
+            link.urgent.close()
+            link.bulk.close()
+        }
         for channel in accepted.withLock({ Array($0.values) }) { channel.close(promise: nil) }
     }
 }
@@ -120,7 +175,15 @@ private final class PeerLink: Sendable {
         var isConnecting = false
         var isClosed = false
         var failures = 0
+        /// Nanoseconds of CLOCK_MONOTONIC.
+        var connectedAt: UInt64 = 0
     }
+    /// A connection that ends sooner counts as a failure: a peer that refuses the hello is not
+    /// dialled without a pause.
+    private static let settledAfterNanoseconds: UInt64 = 2_000_000_000
+    /// TCP_USER_TIMEOUT of tcp(7), which the C library's module does not name.
+    private static let tcpUserTimeout = ChannelOptions.Types.SocketOption(
+        level: .tcp, name: .init(rawValue: 18))
     private let state = Mutex(State())
     private let pendingBytes = Atomic<Int>(0)
     private let peer: PeerTransport.Peer
@@ -128,11 +191,13 @@ private final class PeerLink: Sendable {
     private let loop: any EventLoop
     private let logger: Logger
     private let metrics: NodeMetrics
+    private let silence: Duration
 
     init(
         peer: PeerTransport.Peer, hello: PeerHello, loop: any EventLoop, logger: Logger,
-        metrics: NodeMetrics
+        metrics: NodeMetrics, silence: Duration
     ) {
+        self.silence = silence
         self.peer = peer
         self.hello = hello
         self.loop = loop
@@ -149,6 +214,9 @@ private final class PeerLink: Sendable {
         guard let address else { return }
         ClientBootstrap(group: loop)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(
+                Self.tcpUserTimeout, value: Int(clamping: silence.nanoseconds / 1_000_000)
+            )
             .connectTimeout(.seconds(1))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -170,7 +238,7 @@ private final class PeerLink: Sendable {
         pendingBytes.store(0, ordering: .relaxed)
         let wanted = state.withLock { state in
             state.isConnecting = false
-            state.failures = 0
+            state.connectedAt = monotonicNanoseconds()
             if !state.isClosed { state.channel = channel }
             return !state.isClosed
         }
@@ -188,6 +256,11 @@ private final class PeerLink: Sendable {
     /// Dials again after 20 ms, then twice as long each time up to 640 ms.
     private func disconnected() {
         let delay: Int64? = state.withLock { state in
+            if state.channel != nil,
+                monotonicNanoseconds() - state.connectedAt > Self.settledAfterNanoseconds
+            {
+                state.failures = 0
+            }
             state.channel = nil
             state.isConnecting = false
             guard !state.isClosed else { return nil }
@@ -198,11 +271,14 @@ private final class PeerLink: Sendable {
         loop.scheduleTask(in: .milliseconds(delay)) { self.connect() }
     }
 
-    func send(_ bytes: Bytes) -> Bool {
-        guard let channel = state.withLock({ $0.channel }) else {
+    func send(_ frame: PeerFrame) -> Bool {
+        guard let channel = state.withLock({ $0.channel }),
+            pendingBytes.load(ordering: .relaxed) <= PeerTransport.outboundBytesMax
+        else {
             metrics.peerFramesDropped.add(1)
             return false
         }
+        let bytes = frame.encoded()
         let count = bytes.count
         let waiting = pendingBytes.wrappingAdd(count, ordering: .relaxed).newValue
         // A single frame above the limit passes when nothing else waits.

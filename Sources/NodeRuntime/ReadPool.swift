@@ -3,60 +3,89 @@ import Primitives
 import RecordStore
 import ReplicatedLog
 
-enum ReadWork: Sendable {
-    /// Reads that may be answered from the state as it is now.
-    case read(GroupID, [ReadWaiter])
-    /// Entries that a leader needs from its log for a follower far behind.
-    case fetch(GroupID, FetchRequest)
+/// Reads that may be answered from the state as it is now.
+struct ReadWork: Sendable {
+    var group: GroupID
+    var waiters: [ReadWaiter]
 }
 
-/// The threads that read from the engine and the log, so that neither the consensus thread nor an
-/// event loop waits for the disk.
+/// The threads that read from the engine, so that neither the consensus thread nor an event loop
+/// waits for the disk.
 final class ReadPool: Sendable {
     private let stores: [GroupID: RecordStore]
-    private let log: ReplicatedLog
     private let mailbox: Mailbox<ReadWork>
-    private let consensus: Mailbox<NodeEvent>
 
-    init(
-        stores: [GroupID: RecordStore], log: ReplicatedLog, mailbox: Mailbox<ReadWork>,
-        consensus: Mailbox<NodeEvent>
-    ) {
+    init(stores: [GroupID: RecordStore], mailbox: Mailbox<ReadWork>) {
         self.stores = stores
-        self.log = log
         self.mailbox = mailbox
-        self.consensus = consensus
     }
 
-    /// A thread's body. Takes everything that waits: reads are short, and one wake-up serves all.
+    /// A thread's body. Takes one batch at a time, so that a long scan holds up its own batch and
+    /// the other threads go on with the rest.
     func run() {
-        var batch: [ReadWork] = []
-        while mailbox.take(into: &batch, until: nil) {
-            for work in batch {
-                switch work {
-                case .read(let group, let waiters): read(group, waiters)
-                case .fetch(let group, let request): fetch(group, request)
+        while let work = mailbox.takeOne() {
+            guard let store = stores[work.group] else {
+                preconditionFailure("no group \(work.group)")
+            }
+            do throws(RecordStoreError) {
+                let reader = try store.makeReader()
+                for waiter in work.waiters {
+                    // Nobody waits for it any more; a scan would only hold up the others.
+                    if waiter.deadline <= monotonicNanoseconds() {
+                        waiter.run(.failure(.readTimedOut))
+                    } else {
+                        waiter.run(.success(reader))
+                    }
                 }
+            } catch {
+                for waiter in work.waiters { waiter.run(.failure(.storage("\(error)"))) }
             }
         }
     }
+}
 
-    private func read(_ group: GroupID, _ waiters: [ReadWaiter]) {
-        guard let store = stores[group] else { preconditionFailure("no group \(group)") }
-        do throws(RecordStoreError) {
-            let reader = try store.makeReader()
-            for waiter in waiters { waiter.run(.success(reader)) }
-        } catch {
-            for waiter in waiters { waiter.run(.failure(.storage("\(error)"))) }
-        }
+/// Entries that a leader needs from its log for a follower far behind.
+struct FetchWork: Sendable {
+    var group: GroupID
+    var request: FetchRequest
+}
+
+/// The thread that reads the log for followers.
+final class LogFetcher: Sendable {
+    private let log: ReplicatedLog
+    private let mailbox: Mailbox<FetchWork>
+    private let consensus: Mailbox<NodeEvent>
+    private let fatal: @Sendable (String) -> Void
+
+    init(
+        log: ReplicatedLog, mailbox: Mailbox<FetchWork>, consensus: Mailbox<NodeEvent>,
+        fatal: @escaping @Sendable (String) -> Void
+    ) {
+        self.log = log
+        self.mailbox = mailbox
+        self.consensus = consensus
+        self.fatal = fatal
     }
 
-    private func fetch(_ group: GroupID, _ request: FetchRequest) {
-        // A log that cannot be read answers nil: the follower is tried again, and the log's own
-        // errors stop the node where it writes.
-        let entries = try? log.entries(
-            of: group, from: request.first, through: request.through, maxBytes: request.maxBytes)
-        consensus.postRegardless(
-            .fetched(group, FetchedEntries(request: request, entries: entries)))
+    /// The thread's body. What cannot be read because it is rotten stops the node: a log that does
+    /// not hold what was acknowledged must not lead.
+    func run() {
+        while let work = mailbox.takeOne() {
+            let request = work.request
+            var entries: [LogEntry]?
+            do throws(LogError) {
+                entries = try log.entries(
+                    of: work.group, from: request.first, through: request.through,
+                    maxBytes: request.maxBytes)
+            } catch {
+                // A suffix that was replaced meanwhile: the answer nil has it tried again.
+                guard case .unavailable = error else {
+                    fatal("group \(work.group): the log cannot be read back: \(error)")
+                    return
+                }
+            }
+            consensus.postRegardless(
+                .fetched(work.group, FetchedEntries(request: request, entries: entries)))
+        }
     }
 }

@@ -40,6 +40,13 @@ package struct RecoveryService: Sendable {
             }
         }
         func end() { count.withLock { $0 -= 1 } }
+        var isIdle: Bool { count.withLock { $0 == 0 } }
+    }
+
+    /// Waits until no stream reads the node's state any more; then the node may be stopped. To be
+    /// called when the clients' connections are closed, which ends the streams.
+    package func drained() async {
+        while !running.isIdle { try? await Task.sleep(for: .milliseconds(20)) }
     }
 
     package var methods: [String: RPCMethod] {
@@ -89,8 +96,8 @@ package struct RecoveryService: Sendable {
 
     // MARK: - Create
 
-    /// One consistent view of the node's state serves all keyspaces: each is cut at the revision
-    /// that a linearizable read found, or later, and later writes do not show.
+    /// Each keyspace is cut by one view of the engine, at the revision that a linearizable read
+    /// found or later; later writes do not show. The keyspaces' cuts are moments apart.
     private func createSnapshot(_ writer: RPCStreamWriter) {
         guard running.begin() else {
             return writer.finish(

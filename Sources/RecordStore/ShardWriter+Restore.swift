@@ -1,6 +1,15 @@
 import Primitives
 import RecordModel
 
+/// What an archive may state. Each leaves room for more changes than a keyspace can live to see, so
+/// that counting on from a restored row cannot overflow.
+enum RestoreLimits {
+    static let revisionMax = Revision(1 << 62)
+    static let versionMax: Int64 = 1 << 62
+    /// The end of the year 9999 in microseconds since 1970.
+    static let microsecondsMax: UInt64 = 253_402_300_799_999_999
+}
+
 /// A restore, step by step: begin, rows, finish, activate. Until the last the shard neither serves
 /// nor writes, so that an interrupted restore is never taken for a whole one.
 extension ShardWriter {
@@ -11,13 +20,15 @@ extension ShardWriter {
         _ restoreID: String, _ revision: Revision, _ compactRevision: Revision
     ) throws(RecordReadFailure) -> RestoreProgress {
         let startsOver = state.refusal != nil
-        guard startsOver || state.revision == .initial else {
+        guard startsOver || (state.revision == .initial && state.restore == nil) else {
             throw .refused(.notEmpty(revision: state.revision))
         }
         guard !restoreID.isEmpty, restoreID.utf8.count <= Self.restoreIDBytesMax else {
             throw .mismatch("a restore is named by 1 to \(Self.restoreIDBytesMax) bytes")
         }
-        guard revision >= .initial, compactRevision >= .none, compactRevision <= revision else {
+        guard (.initial)...RestoreLimits.revisionMax ~= revision, compactRevision >= .none,
+            compactRevision <= revision
+        else {
             throw .mismatch(
                 "revision \(revision) and compaction floor \(compactRevision) fit no archive")
         }
@@ -164,6 +175,12 @@ extension RestoreState {
     /// Why the row cannot follow the one taken last, nil where it can.
     fileprivate func fault(in row: RecordVersion) -> String? {
         if row.key.isEmpty { return "the key is empty" }
+        guard row.timestamp.microseconds <= RestoreLimits.microsecondsMax else {
+            return "the stamp \(row.timestamp) lies after the year 9999"
+        }
+        if case .put(let record) = row.kind, record.version > RestoreLimits.versionMax {
+            return "version \(record.version) is beyond any that puts could reach"
+        }
         guard row.modRevision > .initial, row.modRevision <= revision else {
             return "revision \(row.modRevision) is not within 2...\(revision)"
         }

@@ -85,8 +85,9 @@ extension SpineClient {
         }
     }
 
-    /// Every restore step may be sent again: the state machine takes each once (by its sequence, or
-    /// because the keyspace already stands where the step would lead).
+    /// Starts over when a restore is under way, so it is not sent twice by the client itself. The
+    /// other steps may be: the state machine takes each once (by its sequence, or because the
+    /// keyspace already stands where the step would lead).
     package func beginRestore(
         keyspace: String, restoreID: String, revision: UInt64, compactRevision: UInt64
     ) async throws(SpineError) -> RestoreState {
@@ -95,7 +96,8 @@ extension SpineClient {
         request.restoreID = restoreID
         request.revision = revision
         request.compactRevision = compactRevision
-        return try await restoreStep(MethodPath.Recovery.beginRestore, request)
+        return try await restoreStep(
+            MethodPath.Recovery.beginRestore, request, repetition: .harmful)
     }
 
     package func applyRestoreRows(
@@ -136,10 +138,11 @@ extension SpineClient {
     }
 
     private func restoreStep(
-        _ path: String, _ request: some SwiftProtobuf.Message
+        _ path: String, _ request: some SwiftProtobuf.Message,
+        repetition: Repetition = .harmless
     ) async throws(SpineError) -> RestoreState {
         let wire = try await call(
-            path, request, Spine_V1_RestoreStatus.self, repetition: .harmless)
+            path, request, Spine_V1_RestoreStatus.self, repetition: repetition)
         return RestoreState(
             phase: wire.state, restoreID: wire.restoreID, nextSequence: wire.nextSequence,
             rowCount: wire.rowCount, digest: [UInt8](wire.digest))

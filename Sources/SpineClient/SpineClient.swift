@@ -91,14 +91,30 @@ public final class SpineClient: Sendable {
             let index = (first + offset) % connections.count
             let remaining = deadline - .now
             guard remaining > .zero else { break }
+            // A read that hangs must leave the other endpoints their time; a write is not tried
+            // again after it was sent, so it may use all there is.
+            let patience =
+                repetition == .harmless ? remaining / (connections.count - offset) : remaining
+            let response: ByteBuffer
             do throws(SpineError) {
-                let response = try await attempt(
-                    connections[index], path, bytes, timeout: remaining, repetition)
-                preferred.store(index, ordering: .relaxed)
-                return try decode(response)
+                response = try await attempt(
+                    connections[index], path, bytes, timeout: patience, repetition)
             } catch {
+                if error.code == .unavailable || error.code == .outcomeUnknown {
+                    preferred.store((index + 1) % connections.count, ordering: .relaxed)
+                }
                 guard error.code == .unavailable else { throw error }
                 last = error
+                continue
+            }
+            preferred.store(index, ordering: .relaxed)
+            do throws(SpineError) {
+                return try decode(response)
+            } catch {
+                if repetition == .harmless { throw error }
+                throw SpineError(
+                    code: .outcomeUnknown, message: "outcome unknown: \(error.message)",
+                    endpoint: connections[index].endpoint.description)
             }
         }
         throw last
@@ -162,11 +178,9 @@ extension SpineError {
         let code: Code
         switch status.code {
         case .unavailable, .deadlineExceeded, .cancelled, .unknown, .internalError, .dataLoss,
-            .aborted:
+            .aborted, .resourceExhausted:
             let isCertain = !error.wasSent || Self.certainlyNotDone.contains(status.message)
             code = isCertain || repetition == .harmless ? .unavailable : .outcomeUnknown
-        case .resourceExhausted:
-            code = .unavailable
         case .ok, .invalidArgument, .notFound, .alreadyExists, .permissionDenied,
             .failedPrecondition, .outOfRange, .unimplemented, .unauthenticated:
             code = error.wasSent ? .refused : .unavailable

@@ -72,26 +72,41 @@ extension DeleteRangeRequest {
 }
 
 extension TxnRequest {
+    /// Operations of all nested transactions together, in multiples of `operationsMax`: etcd bounds
+    /// each list alone, and the work of checking them grows faster than their number.
+    package static let nestedOperationsFactor = 16
+
     /// - Parameter operationsMax: etcd's `--max-txn-ops`, for each of the three lists.
     package init(
         _ wire: Etcdserverpb_TxnRequest, operationsMax: Int
     ) throws(EtcdError) {
+        var budget = operationsMax * Self.nestedOperationsFactor
+        try self.init(wire, operationsMax: operationsMax, budget: &budget)
+    }
+
+    fileprivate init(
+        _ wire: Etcdserverpb_TxnRequest, operationsMax: Int, budget: inout Int
+    ) throws(EtcdError) {
+        budget -= wire.compare.count + wire.success.count + wire.failure.count
+        guard budget >= 0 else { throw .tooManyOperations }
         let longest = max(wire.compare.count, wire.success.count, wire.failure.count)
         guard longest <= operationsMax else { throw .tooManyOperations }
         self.init()
         for compare in wire.compare { compares.append(try Compare(compare)) }
         for operation in wire.success {
-            success.append(try Operation(operation, operationsMax: operationsMax))
+            success.append(
+                try Operation(operation, operationsMax: operationsMax, budget: &budget))
         }
         for operation in wire.failure {
-            failure.append(try Operation(operation, operationsMax: operationsMax))
+            failure.append(
+                try Operation(operation, operationsMax: operationsMax, budget: &budget))
         }
     }
 }
 
 extension RecordModel.Operation {
     fileprivate init(
-        _ wire: Etcdserverpb_RequestOp, operationsMax: Int
+        _ wire: Etcdserverpb_RequestOp, operationsMax: Int, budget: inout Int
     ) throws(EtcdError) {
         switch wire.request {
         case .requestRange(let range): self = .range(try RangeRequest(range))
@@ -99,7 +114,8 @@ extension RecordModel.Operation {
         case .requestDeleteRange(let delete):
             self = .deleteRange(try DeleteRangeRequest(delete))
         case .requestTxn(let txn):
-            self = .txn(try TxnRequest(txn, operationsMax: operationsMax))
+            self = .txn(
+                try TxnRequest(txn, operationsMax: operationsMax, budget: &budget))
         case nil:
             throw .malformed("a transaction holds an operation without a request")
         }

@@ -105,6 +105,7 @@ extension PeerFrame {
             let group = GroupID(try reader.read("group"))
             let term = Term(try reader.read("term"))
             let count = try reader.readCount("commands")
+            guard count > 0 else { throw .invalid(field: "commands", offset: reader.offset) }
             var sequences: [UInt64] = []
             var commands: [Bytes] = []
             for _ in 0..<count {
@@ -131,6 +132,15 @@ extension PeerFrame {
         try reader.expectEnd()
     }
 
+    /// It carries entries or commands, and may be large.
+    package var isBulk: Bool {
+        switch self {
+        case .hello, .forwardRefused: false
+        case .raft(let messages): messages.contains { $0.entryBytes > 0 }
+        case .forward: true
+        }
+    }
+
     private var kindByte: UInt8 {
         switch self {
         case .hello: 1
@@ -144,7 +154,7 @@ extension PeerFrame {
         switch self {
         case .hello: return 64
         case .raft(let messages):
-            return messages.reduce(64) { $0 + 64 + $1.payloadBytes }
+            return messages.reduce(64) { $0 + 64 + $1.entryBytes }
         case .forward(let forwarded):
             return forwarded.commands.reduce(64) { $0 + 24 + $1.count }
         case .forwardRefused(let refused): return 64 + 8 * refused.sequences.count

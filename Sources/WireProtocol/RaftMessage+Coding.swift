@@ -2,8 +2,8 @@ import Consensus
 import Primitives
 
 extension RaftMessage {
-    /// Payload bytes of the entries it carries, for sizing buffers.
-    var payloadBytes: Int {
+    /// Bytes of the entries it carries, roughly as encoded; 0 without any.
+    package var entryBytes: Int {
         guard case .appendRequest(let request) = kind else { return 0 }
         return request.entries.reduce(0) { $0 + 48 + $1.payloadBytes }
     }

@@ -68,19 +68,44 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
         }
     }
 
+    /// The cluster reads back everything it has taken, which may take longer than a call; it answers
+    /// nothing meanwhile. So the answer is waited for by asking how the keyspace stands.
+    private func finish(
+        _ keyspace: Manifest.Keyspace, restoreID: String, _ client: SpineClient
+    ) async throws {
+        let deadline = ContinuousClock.now + .seconds(3600)
+        while true {
+            do throws(SpineError) {
+                _ = try await client.finishRestore(
+                    keyspace: keyspace.name, restoreID: restoreID, rowCount: keyspace.rowCount,
+                    digest: keyspace.digest.bytes)
+                return
+            } catch {
+                guard error.code == .unavailable, ContinuousClock.now < deadline else {
+                    throw error
+                }
+                complain("keyspace \(keyspace.name): waiting for the cluster's check: \(error)")
+            }
+            try await Task.sleep(for: .seconds(1))
+        }
+    }
+
     private func restore(
         _ reader: ArchiveReader, _ client: SpineClient
     ) async throws -> [Restored] {
         // Named by its content: the same archive finds its own interrupted restore again.
         let id = "\(reader.manifestDigest)"
         var pending: [Manifest.Keyspace] = []
+        var isServing = true
         for keyspace in reader.manifest.keyspaces {
             let state = try await client.restoreState(keyspace: keyspace.name)
-            if state.phase == "active", state.restoreID == id { continue }
+            isServing = isServing && state.restoreID == id && state.phase == "active"
+            // What an interrupted run has brought this far need not be brought again.
+            if state.restoreID == id, ["verified", "active"].contains(state.phase) { continue }
             pending.append(keyspace)
         }
         // An interrupted restore leaves at least one keyspace that does not serve yet.
-        guard !pending.isEmpty else {
+        guard !isServing else {
             throw SpineError(
                 code: .refused,
                 message: "this cluster was restored from \(directory) already and is not empty; "
@@ -102,9 +127,7 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
             }
         }
         for keyspace in pending {
-            _ = try await client.finishRestore(
-                keyspace: keyspace.name, restoreID: id, rowCount: keyspace.rowCount,
-                digest: keyspace.digest.bytes)
+            try await finish(keyspace, restoreID: id, client)
         }
         var restored: [Restored] = []
         for keyspace in reader.manifest.keyspaces {

@@ -6,13 +6,15 @@ import RPC
 /// The client port: etcd's services and recovery over gRPC, and the status pages over HTTP/1.1.
 struct ClientListeners {
     private let servers: [RPCServer]
+    private let recovery: RecoveryService
 
     static func start(
         node: Node, urls: [HostPort], eventLoops: MultiThreadedEventLoopGroup, logger: Logger
     ) async throws -> ClientListeners {
-        let methods = EtcdService(node: node).methods.merging(
-            RecoveryService(node: node, logger: logger).methods
-        ) { first, _ in first }
+        let recovery = RecoveryService(node: node, logger: logger)
+        let methods = EtcdService(node: node).methods.merging(recovery.methods) { first, _ in
+            first
+        }
         var settings = RPCServerSettings()
         // A row of a recovery point holds one version of one record, whatever its size.
         settings.requestBytesMax = NodeLimits.commandBytes + (1 << 20)
@@ -30,10 +32,11 @@ struct ClientListeners {
             }
             servers.append(server)
         }
-        return ClientListeners(servers: servers)
+        return ClientListeners(servers: servers, recovery: recovery)
     }
 
     func stop() async {
         for server in servers { await server.stop(within: .seconds(2)) }
+        await recovery.drained()
     }
 }

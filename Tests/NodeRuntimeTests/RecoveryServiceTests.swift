@@ -174,4 +174,54 @@ import Testing
             await from.close()
         }
     }
+
+    /// Numbers from which counting on would overflow are refused where they come in: an entry that
+    /// no replica can apply would end the cluster.
+    @Test func anArchiveCannotBringNumbersThatOverflow() async throws {
+        try await TestCluster.with(nodes: 1) { cluster in
+            let client = try cluster.client()
+            for revision in [UInt64(Int64.max), .max, 1 << 62 + 1] as [UInt64] {
+                await #expect(throws: SpineError.self, "revision \(revision)") {
+                    try await client.beginRestore(
+                        keyspace: "default", restoreID: "r", revision: revision,
+                        compactRevision: 0)
+                }
+            }
+            _ = try await client.beginRestore(
+                keyspace: "default", restoreID: "r", revision: 10, compactRevision: 10)
+            func refused(_ record: Record) async {
+                let row = RecordVersion(
+                    key: record.key, modRevision: record.modRevision, subRevision: 0,
+                    timestamp: record.timestamp, kind: .put(record))
+                var writer = ByteWriter()
+                VersionRow.encode(row, into: &writer)
+                let bytes = writer.bytes
+                await #expect(throws: SpineError.self, "\(record)") {
+                    try await client.applyRestoreRows(
+                        keyspace: "default", restoreID: "r", sequence: 0, rows: bytes)
+                }
+            }
+            let now = HybridTimestamp(microseconds: 1)
+            await refused(
+                Record(
+                    key: [1], value: [], createRevision: Revision(2), modRevision: Revision(5),
+                    version: .max, timestamp: now))
+            await refused(
+                Record(
+                    key: [1], value: [], createRevision: Revision(5), modRevision: Revision(5),
+                    version: 1, timestamp: HybridTimestamp(microseconds: .max)))
+            // The node is alive, and the keyspace can still be brought to serve.
+            _ = try await client.finishRestore(
+                keyspace: "default", restoreID: "r", rowCount: 0,
+                digest: LogicalDigest().bytes)
+            _ = try await client.activateRestore(keyspace: "default", restoreID: "r")
+            #expect(try await client.put([1], [1]).revision == 11)
+            // Once active it is not begun again, although it holds next to nothing.
+            await #expect(throws: SpineError.self) {
+                try await client.beginRestore(
+                    keyspace: "default", restoreID: "r", revision: 10, compactRevision: 0)
+            }
+            await client.close()
+        }
+    }
 }

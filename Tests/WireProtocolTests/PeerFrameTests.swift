@@ -57,6 +57,12 @@ import WireProtocol
         #expect(throws: DecodingFailure.self) { try PeerFrame(kind: 2, body: writer.bytes[...]) }
     }
 
+    @Test func aForwardWithoutCommandsIsRefused() {
+        let empty = PeerFrame.forward(
+            ForwardedProposals(group: GroupID(1), term: Term(1), sequences: [], commands: []))
+        #expect(throws: DecodingFailure.self) { try Self.decode(empty.encoded()) }
+    }
+
     @Test func unknownKindsAndVersionsAreRefused() {
         #expect(throws: DecodingFailure.self) { try PeerFrame(kind: 9, body: []) }
         #expect(throws: DecodingFailure.unsupportedVersion(2)) {
