@@ -24,12 +24,12 @@ extension FHIRService {
         let answers =
             kind == "transaction"
             ? try await transaction(entries, request) : await batch(entries, request)
-        return FHIRAnswer(
-            status: 200,
-            body: [
-                "resourceType": "Bundle", "type": .string("\(kind ?? "")-response"),
-                "entry": .array(answers),
-            ])
+        var body = JSONObject()
+        body["resourceType"] = "Bundle"
+        body["type"] = .string("\(kind ?? "")-response")
+        // FHIR's JSON knows no empty arrays (R4 json.html).
+        if !answers.isEmpty { body["entry"] = .array(answers) }
+        return FHIRAnswer(status: 200, body: .object(body))
     }
 
     /// Each entry by itself, some at a time, in no order: what fails is told in its own answer.

@@ -16,6 +16,9 @@ final class DataDirectory: Sendable {
     struct Identity: Equatable, Sendable {
         var cluster: ClusterID
         var node: NodeID
+        /// Drawn when the directory was made, never 0. Group 0 remembers it with the member, so that
+        /// a member whose directory was lost, and made anew, is told from one that was restarted.
+        var directory: UInt64
         /// How often the node was started with this directory, this start included.
         var incarnation: UInt64
         /// Log and state have been made: from then on a missing one is a loss, not a beginning.
@@ -66,7 +69,8 @@ final class DataDirectory: Sendable {
                             + "directory of spined, or has lost a part; use an empty directory")
                 }
                 identity = Identity(
-                    cluster: cluster, node: node, incarnation: 1, isInitialized: false)
+                    cluster: cluster, node: node, directory: .random(in: 1 ... .max),
+                    incarnation: 1, isInitialized: false)
             }
             try writeIdentity(identity, path: path)
             try makeDirectory("\(path)/log")
@@ -102,12 +106,14 @@ final class DataDirectory: Sendable {
         }
         guard let cluster = fields["cluster"].flatMap({ UInt64($0, radix: 16) }),
             let node = fields["member"].flatMap({ UInt64($0, radix: 16) }),
+            let directory = fields["directory"].flatMap({ UInt64($0, radix: 16) }),
             let incarnation = fields["incarnation"].flatMap({ UInt64($0) }),
             let initialized = fields["initialized"].flatMap({ Int($0) }),
             let checksum = fields["crc32c"].flatMap({ UInt32($0, radix: 16) })
         else { throw damaged(path) }
         let identity = Identity(
-            cluster: ClusterID(cluster), node: NodeID(node), incarnation: incarnation,
+            cluster: ClusterID(cluster), node: NodeID(node), directory: directory,
+            incarnation: incarnation,
             isInitialized: initialized == 1)
         guard CRC32C.checksum(Array(body(identity).utf8)) == checksum else { throw damaged(path) }
         return identity
@@ -124,6 +130,7 @@ final class DataDirectory: Sendable {
         version \(formatVersion)
         cluster \(identity.cluster)
         member \(identity.node)
+        directory \(String(identity.directory, radix: 16))
         incarnation \(identity.incarnation)
         initialized \(identity.isInitialized ? 1 : 0)
 

@@ -106,7 +106,7 @@ extension EtcdService {
                 do throws(RecordReadFailure) {
                     try body(reader)
                 } catch {
-                    call.fail(NodeError(error))
+                    call.fail(node.failed(error))
                 }
             case .failure(let error): call.fail(error)
             }

@@ -3,6 +3,7 @@ import NIOCore
 import Primitives
 import RPC
 import RecordModel
+import RecordStore
 
 /// What the client port answers over HTTP/1.1: `/health`, `/version`, `/metrics`, as etcd does.
 package struct HTTPStatusService: Sendable {
@@ -46,8 +47,13 @@ package struct HTTPStatusService: Sendable {
         node.read(.default, linearizable: true) { first in
             node.read(.fhir, linearizable: true) { second in
                 let failure = [first, second].compactMap { result -> NodeError? in
-                    guard case .failure(let error) = result else { return nil }
-                    return error
+                    switch result {
+                    case .failure(let error): return error
+                    case .success(let reader):
+                        let restore = reader.restoreProgress
+                        return restore.phase == .loading || restore.phase == .verified
+                            ? .refused(.restoring(restoreID: restore.restoreID)) : nil
+                    }
                 }.first
                 if let failure {
                     respond(

@@ -24,7 +24,8 @@ package final class Node: Sendable {
     let board = StatusBoard()
     let engine: RocksDBEngine
     let stores: [GroupID: RecordStore]
-    private let directory: DataDirectory
+    let directory: DataDirectory
+    let directories: MemberDirectories
     private let log: ReplicatedLog
     private let transport: PeerTransport
     private let consensusMailbox = Mailbox<NodeEvent>(capacity: NodeLimits.consensusMailbox)
@@ -41,7 +42,7 @@ package final class Node: Sendable {
     /// proposal of an earlier start must not fit one of this.
     private let sequence: Atomic<UInt64>
     private let isStopping = Atomic(false)
-    private let fatal: @Sendable (String) -> Void
+    let fatal: @Sendable (String) -> Void
 
     private struct Threads {
         var consensus: DedicatedThread?
@@ -124,8 +125,27 @@ package final class Node: Sendable {
             PeerTransport.Peer(id: configuration.nodeID(of: $0), addresses: $0.peerURLs)
         }
         let known = Set(Self.groupIDs)
+        let directories = MemberDirectories()
+        self.directories = directories
+        guard let system = stores[.system] else { preconditionFailure("no store for group 0") }
+        do throws(RecordReadFailure) {
+            try directories.refresh(from: system)
+        } catch {
+            throw ConfigurationError("group 0: its members cannot be read: \(error)")
+        }
+        let name = configuration.name
+        let path = directory.path
+        let seat = PeerTransport.Own(
+            id: own, directory: directory.identity.directory, directories: directories
+        ) {
+            fatal(
+                "member \(name) of this cluster had another data directory than \(path): its votes "
+                    + "and its log are lost, and it must not take part as if it remembered. Start "
+                    + "it with the directory that it had; without that, restore a recovery point "
+                    + "into a new cluster: replacing a member is not there yet")
+        }
         transport = PeerTransport(
-            own: own, cluster: configuration.clusterID, peers: peers, group: eventLoops,
+            own: seat, cluster: configuration.clusterID, peers: peers, group: eventLoops,
             logger: logger, metrics: metrics, silence: configuration.electionTimeout * 3
         ) { [consensusMailbox] frame, from in
             switch frame {
@@ -164,9 +184,9 @@ package final class Node: Sendable {
             metrics: metrics, fatal: fatal)
         let applier = Applier(
             stores: stores, log: log, mailbox: applyMailbox, consensus: consensusMailbox,
-            completions: completions, own: id, incarnation: incarnation, metrics: metrics,
-            fatal: fatal)
-        let pool = ReadPool(stores: stores, mailbox: readMailbox)
+            completions: completions, own: id, incarnation: incarnation, directories: directories,
+            metrics: metrics, fatal: fatal)
+        let pool = ReadPool(stores: stores, mailbox: readMailbox, fatal: fatal)
         let fetcher = LogFetcher(
             log: log, mailbox: fetchMailbox, consensus: consensusMailbox, fatal: fatal)
         let environment = ConsensusLoop.Environment(
@@ -304,7 +324,7 @@ package final class Node: Sendable {
                         do throws(RecordReadFailure) {
                             return .success(try body(reader))
                         } catch {
-                            return .failure(NodeError(error))
+                            return .failure(self.failed(error))
                         }
                     })
             }
@@ -319,11 +339,15 @@ package final class Node: Sendable {
     var stateBytes: Int { Int(engine.diskBytes + engine.memtableBytes) }
 }
 
-extension NodeError {
-    init(_ failure: RecordReadFailure) {
+extension Node {
+    /// What a read that gave no answer means for its client. When it is this node's data that cannot
+    /// be trusted, the node stops: one that knows of rot neither serves nor votes.
+    func failed(_ failure: RecordReadFailure) -> NodeError {
         switch failure {
-        case .refused(let refusal): self = .refused(refusal)
-        case .store(let error): self = .storage("\(error)")
+        case .refused(let refusal): return .refused(refusal)
+        case .store(let error):
+            fatal("the state in \(directory.statePath) cannot be read: \(error)")
+            return .storage("\(error)")
         }
     }
 }

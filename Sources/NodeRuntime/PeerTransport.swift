@@ -16,6 +16,15 @@ final class PeerTransport: Sendable {
     /// stalled peer costs bounded memory.
     static let outboundBytesMax = 96 << 20
 
+    /// Who this node is to its peers.
+    struct Own: Sendable {
+        var id: NodeID
+        var directory: UInt64
+        var directories: MemberDirectories
+        /// Called when a peer knows this member by another directory.
+        var forgotten: @Sendable () -> Void
+    }
+
     struct Peer: Sendable {
         var id: NodeID
         var addresses: [HostPort]
@@ -26,7 +35,7 @@ final class PeerTransport: Sendable {
         var urgent: PeerLink
     }
     private let links: [NodeID: Links]
-    private let own: NodeID
+    private let own: Own
     private let cluster: ClusterID
     private let group: any EventLoopGroup
     private let logger: Logger
@@ -42,7 +51,7 @@ final class PeerTransport: Sendable {
     ///   - receive: called on an event loop for each frame but hellos; must not block. False: the
     ///     node has no room for it.
     init(
-        own: NodeID, cluster: ClusterID, peers: [Peer], group: any EventLoopGroup, logger: Logger,
+        own: Own, cluster: ClusterID, peers: [Peer], group: any EventLoopGroup, logger: Logger,
         metrics: NodeMetrics, silence: Duration,
         receive: @escaping @Sendable (PeerFrame, NodeID) -> Bool
     ) {
@@ -56,7 +65,13 @@ final class PeerTransport: Sendable {
         for peer in peers {
             func link() -> PeerLink {
                 PeerLink(
-                    peer: peer, hello: PeerHello(cluster: cluster, from: own, to: peer.id),
+                    peer: peer,
+                    hello: {
+                        PeerHello(
+                            cluster: cluster, from: own.id, to: peer.id,
+                            fromDirectory: own.directory,
+                            toDirectory: own.directories.directory(of: peer.id) ?? 0)
+                    },
                     loop: group.next(), logger: logger, metrics: metrics, silence: silence)
             }
             links[peer.id] = Links(bulk: link(), urgent: link())
@@ -187,14 +202,15 @@ private final class PeerLink: Sendable {
     private let state = Mutex(State())
     private let pendingBytes = Atomic<Int>(0)
     private let peer: PeerTransport.Peer
-    private let hello: PeerHello
+    private let hello: @Sendable () -> PeerHello
     private let loop: any EventLoop
     private let logger: Logger
     private let metrics: NodeMetrics
     private let silence: Duration
 
     init(
-        peer: PeerTransport.Peer, hello: PeerHello, loop: any EventLoop, logger: Logger,
+        peer: PeerTransport.Peer, hello: @escaping @Sendable () -> PeerHello, loop: any EventLoop,
+        logger: Logger,
         metrics: NodeMetrics, silence: Duration
     ) {
         self.silence = silence
@@ -233,7 +249,7 @@ private final class PeerLink: Sendable {
     }
 
     private func connected(_ channel: any Channel) {
-        let bytes = PeerFrame.hello(hello).encoded()
+        let bytes = PeerFrame.hello(hello()).encoded()
         channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
         pendingBytes.store(0, ordering: .relaxed)
         let wanted = state.withLock { state in
@@ -253,10 +269,12 @@ private final class PeerLink: Sendable {
         }
     }
 
-    /// Dials again after 20 ms, then twice as long each time up to 640 ms.
+    /// Dials again after 20 ms, then twice as long each time, up to 640 ms for a peer that is not
+    /// there and 5 s for one that hangs up at once, because it refuses the hello.
     private func disconnected() {
         let delay: Int64? = state.withLock { state in
-            if state.channel != nil,
+            let wasConnected = state.channel != nil
+            if wasConnected,
                 monotonicNanoseconds() - state.connectedAt > Self.settledAfterNanoseconds
             {
                 state.failures = 0
@@ -265,7 +283,7 @@ private final class PeerLink: Sendable {
             state.isConnecting = false
             guard !state.isClosed else { return nil }
             state.failures += 1
-            return 20 << Int64(min(state.failures - 1, 5))
+            return 20 << Int64(min(state.failures - 1, wasConnected ? 8 : 5))
         }
         guard let delay else { return }
         loop.scheduleTask(in: .milliseconds(delay)) { self.connect() }
@@ -319,7 +337,7 @@ private final class PeerInboundHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let cluster: ClusterID
-    private let own: NodeID
+    private let own: PeerTransport.Own
     private let known: Set<NodeID>
     private let logger: Logger
     private let metrics: NodeMetrics
@@ -328,7 +346,8 @@ private final class PeerInboundHandler: ChannelInboundHandler {
     private var peer: NodeID?
 
     init(
-        cluster: ClusterID, own: NodeID, known: Set<NodeID>, logger: Logger, metrics: NodeMetrics,
+        cluster: ClusterID, own: PeerTransport.Own, known: Set<NodeID>, logger: Logger,
+        metrics: NodeMetrics,
         receive: @escaping @Sendable (PeerFrame, NodeID) -> Void
     ) {
         self.cluster = cluster
@@ -390,11 +409,24 @@ private final class PeerInboundHandler: ChannelInboundHandler {
 
     private func handle(_ frame: PeerFrame, _ context: ChannelHandlerContext) {
         if case .hello(let hello) = frame {
-            guard hello.cluster == cluster, hello.to == own, known.contains(hello.from) else {
+            guard hello.cluster == cluster, hello.to == own.id, known.contains(hello.from) else {
                 refuse(
                     context,
                     "a hello from member \(hello.from) of cluster \(hello.cluster) to \(hello.to); "
-                        + "this is member \(own) of cluster \(cluster)")
+                        + "this is member \(own.id) of cluster \(cluster)")
+                return
+            }
+            guard hello.toDirectory == 0 || hello.toDirectory == own.directory else {
+                refuse(context, "member \(hello.from) knows this member by another directory")
+                own.forgotten()
+                return
+            }
+            let directory = own.directories.directory(of: hello.from)
+            guard directory == nil || directory == hello.fromDirectory else {
+                refuse(
+                    context,
+                    "member \(hello.from) comes with another data directory than it had: it has "
+                        + "lost its disk and must not take part")
                 return
             }
             peer = hello.from

@@ -14,10 +14,15 @@ struct ReadWork: Sendable {
 final class ReadPool: Sendable {
     private let stores: [GroupID: RecordStore]
     private let mailbox: Mailbox<ReadWork>
+    private let fatal: @Sendable (String) -> Void
 
-    init(stores: [GroupID: RecordStore], mailbox: Mailbox<ReadWork>) {
+    init(
+        stores: [GroupID: RecordStore], mailbox: Mailbox<ReadWork>,
+        fatal: @escaping @Sendable (String) -> Void
+    ) {
         self.stores = stores
         self.mailbox = mailbox
+        self.fatal = fatal
     }
 
     /// A thread's body. Takes one batch at a time, so that a long scan holds up its own batch and
@@ -38,6 +43,7 @@ final class ReadPool: Sendable {
                     }
                 }
             } catch {
+                fatal("group \(work.group): the state cannot be read: \(error)")
                 for waiter in work.waiters { waiter.run(.failure(.storage("\(error)"))) }
             }
         }

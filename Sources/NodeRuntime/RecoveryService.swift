@@ -134,9 +134,11 @@ package struct RecoveryService: Sendable {
             guard send(end, to: writer) else { return }
             writer.finish()
         } catch let error as RecordReadFailure {
-            writer.finish(Self.status(EtcdError(NodeError(error))))
+            writer.finish(Self.status(EtcdError(node.failed(error))))
+        } catch let error as RecordStoreError {
+            writer.finish(Self.status(EtcdError(node.failed(.store(error)))))
         } catch {
-            writer.finish(Self.status(.storage("\(error)")))
+            writer.finish(RPCStatus(.internalError, "spine: the stream ended early: \(error)"))
         }
     }
 

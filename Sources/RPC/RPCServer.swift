@@ -13,6 +13,15 @@ package enum RPCServerError: Error, Sendable {
     case alreadyStarted
 }
 
+extension RPCServerError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .bindFailed(_, _, let reason): reason
+        case .alreadyStarted: "the server was started before"
+        }
+    }
+}
+
 /// Serves gRPC over HTTP/2 with prior knowledge, and HTTP/1.1, on one port.
 ///
 /// Knows neither protobuf nor records: bytes come in, bytes go out. `grpc.health.v1.Health/Check`

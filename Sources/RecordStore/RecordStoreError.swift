@@ -23,3 +23,19 @@ package enum RecordReadFailure: Error, Equatable, Sendable {
     case refused(CommandRefusal)
     case store(RecordStoreError)
 }
+
+extension RecordStoreError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .storage(let error): "\(error)"
+        case .corruptRow(let table, let failure):
+            "a row of table \(table) is damaged" + (failure.map { ": \($0)" } ?? "")
+        case .inconsistent(let what): what
+        case .unsupportedSemantics(let level, let index):
+            "entry \(index) asks for semantics level \(level.rawValue), which this version of spined "
+                + "does not have: upgrade it"
+        case .keyspaceMismatch(let group, let stored, let asked):
+            "group \(group) holds keyspace \(stored), not \(asked)"
+        }
+    }
+}

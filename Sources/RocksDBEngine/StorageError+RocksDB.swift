@@ -28,7 +28,9 @@ struct RocksDBFailure {
     func inUse(_ directory: String) -> StorageError {
         switch code {
         case rocksdb_shim_corruption:
-            .corruption("\(directory) cannot be trusted: rebuild it from a peer (\(message))")
+            .corruption(
+                "\(directory) cannot be trusted: keep this node stopped and the other members running (\(message))"
+            )
         case rocksdb_shim_io_error where isNoSpace:
             .noSpace("no space for \(directory): make room and start again (\(message))")
         default:
@@ -45,7 +47,9 @@ struct RocksDBFailure {
         case rocksdb_shim_io_error
         where subcode == rocksdb_shim_subcode_path_not_found
             && found == rocksdb_shim_found_database:
-            .corruption("files of \(directory) are missing: rebuild it from a peer (\(message))")
+            .corruption(
+                "files of \(directory) are missing: keep this node stopped and the other members running (\(message))"
+            )
         case rocksdb_shim_invalid_argument, rocksdb_shim_not_supported:
             .incompatible("\(directory) is not a store that this program reads (\(message))")
         default:

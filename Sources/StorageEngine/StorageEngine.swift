@@ -111,3 +111,13 @@ package enum StorageError: Error, Equatable, Sendable {
     /// Any other failure of the device or the file system.
     case inputOutput(String)
 }
+
+extension StorageError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .corruption(let what): "corruption: \(what)"
+        case .noSpace(let what): "no space is left: \(what)"
+        case .locked(let what), .incompatible(let what), .inputOutput(let what): what
+        }
+    }
+}

@@ -18,10 +18,18 @@ package struct PeerHello: Hashable, Sendable {
     package var cluster: ClusterID
     package var from: NodeID
     package var to: NodeID
-    package init(cluster: ClusterID, from: NodeID, to: NodeID) {
+    /// The sender's data directory.
+    package var fromDirectory: UInt64
+    /// The receiver's, as the sender knows it; 0: it knows none.
+    package var toDirectory: UInt64
+    package init(
+        cluster: ClusterID, from: NodeID, to: NodeID, fromDirectory: UInt64, toDirectory: UInt64
+    ) {
         self.cluster = cluster
         self.from = from
         self.to = to
+        self.fromDirectory = fromDirectory
+        self.toDirectory = toDirectory
     }
 }
 
@@ -95,7 +103,9 @@ extension PeerFrame {
             self = .hello(
                 PeerHello(
                     cluster: ClusterID(try reader.read("cluster")),
-                    from: NodeID(try reader.read("from")), to: NodeID(try reader.read("to"))))
+                    from: NodeID(try reader.read("from")), to: NodeID(try reader.read("to")),
+                    fromDirectory: try reader.read("fromDirectory"),
+                    toDirectory: try reader.read("toDirectory")))
         case 2:
             let count = try reader.readCount("messages")
             var messages: [RaftMessage] = []
@@ -168,6 +178,8 @@ extension PeerFrame {
             writer.write(hello.cluster.rawValue)
             writer.write(hello.from.rawValue)
             writer.write(hello.to.rawValue)
+            writer.write(hello.fromDirectory)
+            writer.write(hello.toDirectory)
         case .raft(let messages):
             writer.writeVarint(UInt64(messages.count))
             for message in messages { message.encode(into: &writer) }

@@ -34,15 +34,22 @@ struct SnapshotCreateCommand: AsyncParsableCommand {
         }
     }
 
+    private func newWriter() throws -> ArchiveWriter {
+        let now = UInt64(Date().timeIntervalSince1970 * 1_000_000)
+        return try ArchiveWriter(
+            creating: directory, created: HybridTimestamp(microseconds: now),
+            productVersion: Spinectl.configuration.version)
+    }
+
     func run() async throws {
         try await connection.run { client in
             do {
-                let now = UInt64(Date().timeIntervalSince1970 * 1_000_000)
-                let writer = try ArchiveWriter(
-                    creating: directory, created: HybridTimestamp(microseconds: now),
-                    productVersion: Spinectl.configuration.version)
+                // Made when the cluster answers, so that a cluster that does not leaves nothing behind.
+                var begun: ArchiveWriter?
                 var keyspaces: [Keyspace] = []
                 try await client.createSnapshot { event in
+                    let writer = try begun ?? newWriter()
+                    begun = writer
                     switch event {
                     case .keyspaceStart(
                         let name, let revision, let compactRevision, let timestamp, let cluster):
@@ -64,6 +71,9 @@ struct SnapshotCreateCommand: AsyncParsableCommand {
                         keyspaces[keyspaces.count - 1].versions = count
                     case .end: break
                     }
+                }
+                guard let writer = begun else {
+                    preconditionFailure("a stream that had an end had no beginning")
                 }
                 let manifest = try writer.finish()
                 try output.print(

@@ -17,6 +17,8 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
         name: .customLong("manifest-sha256"),
         help: "What `create` printed. Without it only accidents are found, not forgery.")
     var manifest: String?
+    @Flag(help: "Drop what an interrupted restore of another recovery point has brought so far.")
+    var discardInterrupted = false
     @Argument(help: "The recovery point.")
     var directory: String
 
@@ -99,6 +101,15 @@ struct SnapshotRestoreCommand: AsyncParsableCommand {
         var isServing = true
         for keyspace in reader.manifest.keyspaces {
             let state = try await client.restoreState(keyspace: keyspace.name)
+            if state.restoreID != id, ["loading", "verified"].contains(state.phase),
+                !discardInterrupted
+            {
+                throw SpineError(
+                    code: .refused,
+                    message: "keyspace \(keyspace.name) is in the middle of a restore of another "
+                        + "recovery point (manifest sha256 \(state.restoreID)); finish that one, or "
+                        + "say --discard-interrupted; nothing was done")
+            }
             isServing = isServing && state.restoreID == id && state.phase == "active"
             // What an interrupted run has brought this far need not be brought again.
             if state.restoreID == id, ["verified", "active"].contains(state.phase) { continue }

@@ -43,6 +43,42 @@ import Testing
         }
     }
 
+    /// A member that lost its disk has forgotten its votes and what it acknowledged: it is told so by
+    /// the first peer that remembers its directory, before it can vote.
+    @Test func aMemberWithAnEmptyDiskIsStopped() async throws {
+        try await TestCluster.with(nodes: 3) { cluster in
+            let leader = try await cluster.leader()
+            let client = try cluster.client(of: leader)
+            _ = try await client.put([1], [1])
+            let lost = cluster.names.first { $0 != leader } ?? ""
+            // Every member has told group 0 about its directory.
+            for _ in 0..<600 {
+                let known = cluster.running.values.allSatisfy { running in
+                    cluster.running.values.allSatisfy { other in
+                        running.node.directories.directory(of: other.node.id) != nil
+                    }
+                }
+                if known { break }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            await cluster.stop(lost)
+            try FileManager.default.removeItem(atPath: "\(cluster.path)/\(lost)")
+            let (reasons, continuation) = AsyncStream.makeStream(of: String.self)
+            let limit = Task {
+                try await Task.sleep(for: .seconds(30))
+                continuation.yield("nobody stopped it within 30 seconds")
+            }
+            try await cluster.start(lost) { continuation.yield($0) }
+            var iterator = reasons.makeAsyncIterator()
+            let reason = await iterator.next() ?? ""
+            limit.cancel()
+            #expect(reason.contains("had another data directory"), "\(reason)")
+            // The others go on without it.
+            _ = try await client.put([2], [2])
+            await client.close()
+        }
+    }
+
     @Test func everyNodeServesEveryRequest() async throws {
         try await TestCluster.with(nodes: 3) { cluster in
             _ = try await cluster.leader()

@@ -60,12 +60,17 @@ final class TestCluster {
             electionMilliseconds: 500)
     }
 
-    func start(_ name: String) async throws {
+    /// - Parameter fatal: what to do when the node cannot go on.
+    func start(
+        _ name: String,
+        fatal: @escaping @Sendable (String) -> Void = {
+            preconditionFailure("the node cannot go on: \($0)")
+        }
+    ) async throws {
         let logger = Logger(label: name) { _ in SwiftLogNoOpLogHandler() }
         let loops = MultiThreadedEventLoopGroup.singleton
-        let node = try Node.open(try configuration(name), eventLoops: loops, logger: logger) {
-            preconditionFailure("node \(name) cannot go on: \($0)")
-        }
+        let node = try Node.open(
+            try configuration(name), eventLoops: loops, logger: logger, fatal: fatal)
         try await node.start()
         let methods = EtcdService(node: node).methods.merging(
             RecoveryService(node: node, logger: logger).methods

@@ -66,7 +66,7 @@ import WireProtocol
     @Test func unknownKindsAndVersionsAreRefused() {
         #expect(throws: DecodingFailure.self) { try PeerFrame(kind: 9, body: []) }
         #expect(throws: DecodingFailure.unsupportedVersion(2)) {
-            try PeerFrame(kind: 1, body: [2, 0] + [UInt8](repeating: 0, count: 24))
+            try PeerFrame(kind: 1, body: [2, 0] + [UInt8](repeating: 0, count: 40))
         }
     }
 
@@ -106,7 +106,10 @@ import WireProtocol
             .readIndexResponse(context, .refused(.leadershipLost)), .staleTerm,
         ]
         return [
-            .hello(PeerHello(cluster: ClusterID(1), from: NodeID(2), to: NodeID(3))),
+            .hello(
+                PeerHello(
+                    cluster: ClusterID(1), from: NodeID(2), to: NodeID(3), fromDirectory: 4,
+                    toDirectory: 0)),
             .raft(
                 kinds.map {
                     RaftMessage(
