@@ -23,14 +23,13 @@ final class Applier: Sendable {
     private let completions: CompletionTable
     private let own: NodeID
     private let incarnation: UInt64
-    private let directories: MemberDirectories
     private let metrics: NodeMetrics
     private let fatal: @Sendable (String) -> Void
 
     init(
         stores: [GroupID: RecordStore], log: ReplicatedLog, mailbox: Mailbox<ApplyWork>,
         consensus: Mailbox<NodeEvent>, completions: CompletionTable, own: NodeID,
-        incarnation: UInt64, directories: MemberDirectories, metrics: NodeMetrics,
+        incarnation: UInt64, metrics: NodeMetrics,
         fatal: @escaping @Sendable (String) -> Void
     ) {
         self.stores = stores
@@ -40,7 +39,6 @@ final class Applier: Sendable {
         self.completions = completions
         self.own = own
         self.incarnation = incarnation
-        self.directories = directories
         self.metrics = metrics
         self.fatal = fatal
     }
@@ -107,12 +105,6 @@ final class Applier: Sendable {
             return false
         }
         metrics.engineCommit.observe(nanoseconds: monotonicNanoseconds() - start)
-        if group == .system {
-            do throws(RecordReadFailure) { try directories.refresh(from: store) } catch {
-                fatal("group 0: its members cannot be read: \(error)")
-                return false
-            }
-        }
         var sequences: [UInt64] = []
         for entry in applied {
             guard let id = entry.proposalID, let outcome = entry.outcome, id.node == own,

@@ -4,6 +4,7 @@ import Primitives
 /// A node's place on disk (docs/formats/data-directory.md):
 ///
 ///     DATA-DIR/identity    who the node is, and how often it was started
+///     DATA-DIR/peers       which data directory each other member has
 ///     DATA-DIR/log/        the replicated log's segments
 ///     DATA-DIR/state/      the RocksDB instance
 ///     DATA-DIR/lock        held while the node runs
@@ -140,9 +141,16 @@ final class DataDirectory: Sendable {
     private static func writeIdentity(
         _ identity: Identity, path: String
     ) throws(ConfigurationError) {
-        let body = body(identity)
+        try replace("identity", in: path, with: body(identity))
+    }
+
+    /// Writes a file of lines and its checksum whole: after a crash there is the old one or this one.
+    /// Durable when it returns.
+    static func replace(
+        _ name: String, in path: String, with body: String
+    ) throws(ConfigurationError) {
         let text = body + "crc32c \(String(CRC32C.checksum(Array(body.utf8)), radix: 16))\n"
-        let temporary = "\(path)/identity.new"
+        let temporary = "\(path)/\(name).new"
         let file = Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw failure("create", temporary) }
         let bytes = Array(text.utf8)
@@ -150,7 +158,7 @@ final class DataDirectory: Sendable {
         let synced = written == bytes.count && fsync(file) == 0
         Glibc.close(file)
         guard synced else { throw failure("write", temporary) }
-        guard rename(temporary, "\(path)/identity") == 0 else {
+        guard rename(temporary, "\(path)/\(name)") == 0 else {
             throw failure("rename", temporary)
         }
         try syncDirectory(path)
@@ -206,8 +214,8 @@ final class DataDirectory: Sendable {
         return true
     }
 
-    /// nil when the file is not there.
-    private static func readFile(_ path: String) throws(ConfigurationError) -> String? {
+    /// nil when the file is not there. Files of a data directory's own are below 4 KiB.
+    static func readFile(_ path: String) throws(ConfigurationError) -> String? {
         let file = Glibc.open(path, O_RDONLY | O_CLOEXEC)
         if file < 0 {
             if errno == ENOENT { return nil }

@@ -1,42 +1,80 @@
 import Primitives
-import RecordModel
-import RecordStore
 import Synchronization
 
-/// Which data directory each member has, as group 0 says: the memory of the cluster about the memory
-/// of its members. A member that comes with another directory has forgotten its votes and its log,
-/// and must not count (thesis §3.8: term, vote and log must survive).
+/// Which data directory each of the other members had when it was first heard: kept durably in
+/// `DATA-DIR/peers` before anything that the member says is taken. A member that comes with another
+/// one has lost its votes and its log, which Raft needs of it (thesis §3.8), and must not count.
 final class MemberDirectories: Sendable {
-    static let keyPrefix = Bytes("directory/".utf8)
-    static func key(of id: NodeID) -> Bytes { keyPrefix + Bytes(id.description.utf8) }
+    private static let fileName = "peers"
 
-    static func encode(_ directory: UInt64) -> Bytes {
-        var writer = ByteWriter()
-        writer.write(directory)
-        return writer.bytes
+    enum Answer {
+        case known
+        /// Another one is remembered.
+        case other
+        /// Never heard of: `remember` before anything of it is taken.
+        case new
     }
 
-    private let known = Mutex<[NodeID: UInt64]>([:])
+    private let path: String
+    private let known: Mutex<[NodeID: UInt64]>
 
-    /// nil: group 0 has not heard of the member's directory, as far as this node has applied it.
+    /// - Parameter path: the node's data directory.
+    init(path: String) throws(ConfigurationError) {
+        self.path = path
+        var found: [NodeID: UInt64] = [:]
+        if let text = try DataDirectory.readFile("\(path)/\(Self.fileName)") {
+            guard let parsed = Self.parse(text) else {
+                throw ConfigurationError(
+                    "--data-dir \(path): the file peers is damaged; do not start this node from it: "
+                        + "move the directory aside and look at the disk")
+            }
+            found = parsed
+        }
+        known = Mutex(found)
+    }
+
     func directory(of node: NodeID) -> UInt64? { known.withLock { $0[node] } }
 
-    /// Reads what this node has applied of group 0. On a thread that may wait for the disk.
-    func refresh(from store: RecordStore) throws(RecordReadFailure) {
-        let reader: RecordReader
-        do throws(RecordStoreError) { reader = try store.makeReader() } catch {
-            throw .store(error)
+    func check(_ directory: UInt64, of node: NodeID) -> Answer {
+        guard let remembered = self.directory(of: node) else { return .new }
+        return remembered == directory ? .known : .other
+    }
+
+    /// Durable when it returns; blocks. The first that is remembered of a member stays.
+    ///
+    /// - Returns: whether the directory is the one remembered.
+    func remember(_ directory: UInt64, of node: NodeID) throws(ConfigurationError) -> Bool {
+        try known.withLock { known throws(ConfigurationError) in
+            if let remembered = known[node] { return remembered == directory }
+            var next = known
+            next[node] = directory
+            try DataDirectory.replace(Self.fileName, in: path, with: Self.body(next))
+            known = next
+            return true
         }
-        let records = try reader.range(RangeRequest(range: .prefix(Self.keyPrefix))).records
-        var found: [NodeID: UInt64] = [:]
-        for record in records {
-            let name = String(decoding: record.key.dropFirst(Self.keyPrefix.count), as: UTF8.self)
-            var value = ByteReader(record.value)
-            guard let id = UInt64(name, radix: 16),
-                let directory = try? value.read(UInt64.self, "directory")
-            else { continue }
-            found[NodeID(id)] = directory
+    }
+
+    private static func body(_ directories: [NodeID: UInt64]) -> String {
+        var body = "version 1\n"
+        for (node, directory) in directories.sorted(by: { $0.key < $1.key }) {
+            body += "member \(node) \(String(directory, radix: 16))\n"
         }
-        known.withLock { $0 = found }
+        return body
+    }
+
+    /// nil: not what `body` wrote.
+    private static func parse(_ text: String) -> [NodeID: UInt64]? {
+        var directories: [NodeID: UInt64] = [:]
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ")
+            if words.first == "member", words.count == 3, let id = UInt64(words[1], radix: 16),
+                let directory = UInt64(words[2], radix: 16)
+            {
+                directories[NodeID(id)] = directory
+            }
+        }
+        let body = body(directories)
+        let checksum = String(CRC32C.checksum(Array(body.utf8)), radix: 16)
+        return text == body + "crc32c \(checksum)\n" ? directories : nil
     }
 }

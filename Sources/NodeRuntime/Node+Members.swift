@@ -6,8 +6,7 @@ import RecordStore
 
 /// Who belongs to the cluster, as group 0 says.
 extension Node {
-    /// Tells group 0 which directory this member has, once and for ever, who it is and where clients
-    /// find it, until that is known there. Members
+    /// Tells group 0 who this node is and where clients find it, until it is known there. Members
     /// that have not told yet are listed from the flags, without a name, as etcd lists them.
     func publishMember() async {
         let own = MemberRecord(
@@ -19,21 +18,9 @@ extension Node {
         var pause: Duration = .milliseconds(100)
         while true {
             // Unchanged: nothing is written, so that restarts do not raise group 0's revision.
-            let place = MemberDirectories.key(of: id)
-            let remember = TxnRequest(
-                compares: [
-                    Compare(range: .key(place), relation: .equal, target: .version(0))
-                ],
-                success: [
-                    .put(
-                        PutRequest(
-                            key: place,
-                            value: MemberDirectories.encode(directory.identity.directory)))
-                ])
-            let publish = TxnRequest(
+            let txn = TxnRequest(
                 compares: [Compare(range: .key(key), relation: .equal, target: .value(value))],
                 failure: [.put(PutRequest(key: key, value: value))])
-            let txn = TxnRequest(success: [.txn(remember), .txn(publish)])
             switch await submit(.operation(.txn(txn)), to: .system) {
             case .success(let outcome):
                 guard case .failure(let refusal) = outcome.result else { return }

@@ -125,14 +125,8 @@ package final class Node: Sendable {
             PeerTransport.Peer(id: configuration.nodeID(of: $0), addresses: $0.peerURLs)
         }
         let known = Set(Self.groupIDs)
-        let directories = MemberDirectories()
+        let directories = try MemberDirectories(path: directory.path)
         self.directories = directories
-        guard let system = stores[.system] else { preconditionFailure("no store for group 0") }
-        do throws(RecordReadFailure) {
-            try directories.refresh(from: system)
-        } catch {
-            throw ConfigurationError("group 0: its members cannot be read: \(error)")
-        }
         let name = configuration.name
         let path = directory.path
         let seat = PeerTransport.Own(
@@ -184,7 +178,7 @@ package final class Node: Sendable {
             metrics: metrics, fatal: fatal)
         let applier = Applier(
             stores: stores, log: log, mailbox: applyMailbox, consensus: consensusMailbox,
-            completions: completions, own: id, incarnation: incarnation, directories: directories,
+            completions: completions, own: id, incarnation: incarnation,
             metrics: metrics, fatal: fatal)
         let pool = ReadPool(stores: stores, mailbox: readMailbox, fatal: fatal)
         let fetcher = LogFetcher(

@@ -344,6 +344,8 @@ private final class PeerInboundHandler: ChannelInboundHandler {
     private let receive: @Sendable (PeerFrame, NodeID) -> Void
     private var buffer = ByteBuffer()
     private var peer: NodeID?
+    /// Frames wait in `buffer` meanwhile.
+    private var isRemembering = false
 
     init(
         cluster: ClusterID, own: PeerTransport.Own, known: Set<NodeID>, logger: Logger,
@@ -366,7 +368,11 @@ private final class PeerInboundHandler: ChannelInboundHandler {
         } else {
             buffer.writeBuffer(&incoming)
         }
-        while let (kind, body) = nextFrame(context) {
+        takeFrames(context)
+    }
+
+    private func takeFrames(_ context: ChannelHandlerContext) {
+        while !isRemembering, let (kind, body) = nextFrame(context) {
             do throws(DecodingFailure) {
                 try handle(PeerFrame(kind: kind, body: body[...]), context)
             } catch {
@@ -421,15 +427,11 @@ private final class PeerInboundHandler: ChannelInboundHandler {
                 own.forgotten()
                 return
             }
-            let directory = own.directories.directory(of: hello.from)
-            guard directory == nil || directory == hello.fromDirectory else {
-                refuse(
-                    context,
-                    "member \(hello.from) comes with another data directory than it had: it has "
-                        + "lost its disk and must not take part")
-                return
+            switch own.directories.check(hello.fromDirectory, of: hello.from) {
+            case .known: peer = hello.from
+            case .other: refuseForgetful(hello.from, context)
+            case .new: remember(hello, context)
             }
-            peer = hello.from
             return
         }
         guard let peer else {
@@ -437,6 +439,36 @@ private final class PeerInboundHandler: ChannelInboundHandler {
             return
         }
         receive(frame, peer)
+    }
+
+    /// The first time that a member is heard, its directory is made durable before anything else that
+    /// it says is taken: on a thread that may wait for the disk.
+    private func remember(_ hello: PeerHello, _ context: ChannelHandlerContext) {
+        isRemembering = true
+        let promise = context.eventLoop.makePromise(of: Bool.self)
+        promise.futureResult.assumeIsolated().whenComplete { [self] result in
+            isRemembering = false
+            switch result {
+            case .success(true):
+                peer = hello.from
+                takeFrames(context)
+            case .success(false): refuseForgetful(hello.from, context)
+            case .failure(let error):
+                refuse(context, "a member that cannot be remembered: \(error)")
+            }
+        }
+        let directories = own.directories
+        _ = DedicatedThread(name: "spine-remember") {
+            promise.completeWith(
+                Result { try directories.remember(hello.fromDirectory, of: hello.from) })
+        }
+    }
+
+    private func refuseForgetful(_ member: NodeID, _ context: ChannelHandlerContext) {
+        refuse(
+            context,
+            "member \(member) comes with another data directory than it had: it has lost its disk "
+                + "and must not take part")
     }
 
     private func refuse(_ context: ChannelHandlerContext, _ what: String) {

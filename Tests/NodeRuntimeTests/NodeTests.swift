@@ -51,16 +51,6 @@ import Testing
             let client = try cluster.client(of: leader)
             _ = try await client.put([1], [1])
             let lost = cluster.names.first { $0 != leader } ?? ""
-            // Every member has told group 0 about its directory.
-            for _ in 0..<600 {
-                let known = cluster.running.values.allSatisfy { running in
-                    cluster.running.values.allSatisfy { other in
-                        running.node.directories.directory(of: other.node.id) != nil
-                    }
-                }
-                if known { break }
-                try await Task.sleep(for: .milliseconds(50))
-            }
             await cluster.stop(lost)
             try FileManager.default.removeItem(atPath: "\(cluster.path)/\(lost)")
             let (reasons, continuation) = AsyncStream.makeStream(of: String.self)
