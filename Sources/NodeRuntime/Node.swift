@@ -173,7 +173,7 @@ package final class Node: Sendable {
     package func start() async throws(ConfigurationError) {
         try await transport.listen(on: configuration.listenPeerURLs)
         transport.dial()
-        let writer = LogWriter(
+        let committer = GroupCommitter(
             log: log, mailbox: logMailbox, transport: transport, consensus: consensusMailbox,
             metrics: metrics, fatal: fatal)
         let applier = Applier(
@@ -194,7 +194,7 @@ package final class Node: Sendable {
             })
         let groups = initialGroups
         threads.withLock { threads in
-            threads.log = DedicatedThread(name: "spine-log") { writer.run() }
+            threads.log = DedicatedThread(name: "spine-log") { committer.run() }
             threads.apply = DedicatedThread(name: "spine-apply") { applier.run() }
             threads.reads = (0..<NodeLimits.readThreads).map { number in
                 DedicatedThread(name: "spine-read-\(number)") { pool.run() }

@@ -8,7 +8,7 @@ typealias LogWork = [(group: GroupID, work: AppendWork)]
 
 /// The thread that writes the log: it takes all work that waits, writes it, syncs once, and only
 /// then lets the messages go that speak of it (thesis §3.8; DESIGN, decision 7).
-final class LogWriter: Sendable {
+final class GroupCommitter: Sendable {
     private let log: ReplicatedLog
     private let mailbox: Mailbox<LogWork>
     private let transport: PeerTransport
