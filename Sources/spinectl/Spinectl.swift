@@ -16,6 +16,10 @@ struct Spinectl: AsyncParsableCommand {
             PutCommand.self, GetCommand.self, DeleteCommand.self, TxnCommand.self,
             StatusCommand.self, MembersCommand.self, SnapshotCommand.self,
         ])
+
+    static func main() async {
+        await main(ArgumentOrder.verbFirst(Array(CommandLine.arguments.dropFirst())))
+    }
 }
 
 /// How the cluster is reached. The same for every verb that talks to one.

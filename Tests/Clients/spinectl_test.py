@@ -85,6 +85,11 @@ def check_failures(checks, spinectl, cluster):
     with checks.check("nobody there: one line and 1"):
         said = spinectl("get", "x", "--timeout", 2, code=1, endpoints=[dead])
         assert len(said.strip().splitlines()) == 1 and dead in said, said
+    with checks.check("shared options may stand before the verb"):
+        said = subprocess.run(
+            [spinectl.program, "--endpoints", ",".join(cluster.endpoints), "-o", "json", "get",
+             "nothing-here"], capture_output=True, text=True, timeout=60)
+        assert said.returncode == 0 and json.loads(said.stdout)["count"] == 0, said
     with checks.check("a wrong command line: 64"):
         spinectl("get", "x", "--no-such-flag", code=64)
         spinectl("fly", code=64, connects=False)
