@@ -136,6 +136,8 @@ def check_refusals(checks, binaries, folder):
         node.process.send_signal(signal.SIGTERM)
         assert node.process.wait(20) == 0
     with checks.check("a port in use is named"), socket.socket() as holder:
+        # The node that stopped a moment ago may have left connections in TIME_WAIT.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", node.client_port))
         holder.listen()
         refusal(cluster.command(node), str(node.client_port))
