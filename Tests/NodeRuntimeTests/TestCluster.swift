@@ -119,25 +119,33 @@ final class TestCluster {
         throw ConfigurationError("no leader within 30 seconds")
     }
 
-    /// Ports that were free a moment ago.
+    /// Ports that were free a moment ago, below the range that the system draws from for outgoing
+    /// connections: from that range a connection attempt to a node that is down may take the node's
+    /// own port, and connect to itself.
     private static func freePorts(_ count: Int) throws -> [Int] {
-        var sockets: [Int32] = []
-        defer { for socket in sockets { _ = close(socket) } }
-        return try (0..<count).map { _ in
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            sockets.append(descriptor)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let port = withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
-                    bind(descriptor, raw, length) == 0
-                        && getsockname(descriptor, raw, &length) == 0
-                }
+        var ports: [Int] = []
+        for _ in 0..<1000 where ports.count < count {
+            let port = Int.random(in: 12_000..<30_000)
+            if !ports.contains(port), isFree(port) { ports.append(port) }
+        }
+        guard ports.count == count else { throw ConfigurationError("no free ports") }
+        return ports
+    }
+
+    private static func isFree(_ port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { _ = close(descriptor) }
+        var reuse: Int32 = 1
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_REUSEADDR, &reuse, socklen_t(MemoryLayout<Int32>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_port = UInt16(port).bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+                bind(descriptor, raw, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
-            guard port else { throw ConfigurationError("no free port") }
-            return Int(UInt16(bigEndian: address.sin_port))
         }
     }
 }
