@@ -17,6 +17,20 @@ struct TestServer: Sendable {
         return logger
     }()
 
+    /// Suites that compute for long can keep a test from its next step for many seconds. The server's
+    /// time limits are not to end a connection meanwhile, unless the test has set one itself.
+    private static func patient(_ settings: RPCServerSettings) -> RPCServerSettings {
+        let usual = RPCServerSettings()
+        var patient = settings
+        if patient.protocolDetectionTimeout == usual.protocolDetectionTimeout {
+            patient.protocolDetectionTimeout = .seconds(3600)
+        }
+        if patient.http1IdleTimeout == usual.http1IdleTimeout {
+            patient.http1IdleTimeout = .seconds(3600)
+        }
+        return patient
+    }
+
     /// Runs `body` against a server with these methods, then stops the server.
     static func with<Result: Sendable>(
         _ methods: [String: RPCMethod] = TestMethods.all, settings: RPCServerSettings = .init(),
@@ -24,7 +38,8 @@ struct TestServer: Sendable {
     ) async throws -> Result {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let server = RPCServer(
-            settings: settings, methods: methods, http1: http1, group: group, logger: logger)
+            settings: Self.patient(settings), methods: methods, http1: http1, group: group,
+            logger: logger)
         let address = try await server.start(host: "127.0.0.1", port: 0)
         let test = TestServer(
             server: server, host: "127.0.0.1", port: address.port!, group: group)
