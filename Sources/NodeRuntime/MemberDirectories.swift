@@ -17,6 +17,8 @@ final class MemberDirectories: Sendable {
 
     private let path: String
     private let known: Mutex<[NodeID: UInt64]>
+    /// Held while the file is replaced: event loops ask `known` and must not wait for the disk.
+    private let writing = Mutex(())
 
     /// - Parameter path: the node's data directory.
     init(path: String) throws(ConfigurationError) {
@@ -44,12 +46,12 @@ final class MemberDirectories: Sendable {
     ///
     /// - Returns: whether the directory is the one remembered.
     func remember(_ directory: UInt64, of node: NodeID) throws(ConfigurationError) -> Bool {
-        try known.withLock { known throws(ConfigurationError) in
-            if let remembered = known[node] { return remembered == directory }
-            var next = known
+        try writing.withLock { _ throws(ConfigurationError) in
+            var next = known.withLock(\.self)
+            if let remembered = next[node] { return remembered == directory }
             next[node] = directory
             try DataDirectory.replace(Self.fileName, in: path, with: Self.body(next))
-            known = next
+            known.withLock { $0 = next }
             return true
         }
     }
