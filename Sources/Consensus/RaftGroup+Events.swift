@@ -8,7 +8,9 @@ extension RaftGroup {
     }
 
     /// One tick of the shell's clock has passed.
-    package mutating func ticked() -> Effects {
+    ///
+    /// - Parameter now: this node's monotonic clock; without it no leader lease is held.
+    package mutating func ticked(now: MonotonicTime? = nil) -> Effects {
         ticks += 1
         if leadership != nil { leaderTicked() } else { followerTicked() }
         return finishEvent()
@@ -32,12 +34,16 @@ extension RaftGroup {
 
     /// A linearizable read wants its index. The token ends once, in `readsReady` or `readsRefused`,
     /// of this call or a later one.
-    package mutating func readRequested(_ token: UInt64) -> Effects {
-        readsRequested([token])
+    ///
+    /// - Parameter now: this node's monotonic clock; without it no leader lease is used.
+    package mutating func readRequested(_ token: UInt64, now: MonotonicTime? = nil) -> Effects {
+        readsRequested([token], now: now)
     }
 
     /// As `readRequested`, for several at once.
-    package mutating func readsRequested(_ tokens: [UInt64]) -> Effects {
+    package mutating func readsRequested(
+        _ tokens: [UInt64], now: MonotonicTime? = nil
+    ) -> Effects {
         if leadership != nil {
             leaderRead(tokens.map(ReadOrigin.token))
         } else {
@@ -71,7 +77,7 @@ extension RaftGroup {
         return finishEvent()
     }
 
-    private mutating func finishEvent() -> Effects {
+    mutating func finishEvent() -> Effects {
         sendCommitNotices()
         while let range = log.nextHandout(settings) { effects.committed.append(range) }
         issueWork()

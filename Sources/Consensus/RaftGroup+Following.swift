@@ -76,7 +76,7 @@ extension RaftGroup {
                 return false
             }
             if case .configuration = entry.payload {
-                effects.faults.append(.unsupportedConfigurationEntry(from: leader, at: index))
+                effects.faults.append(.unreadableConfiguration(from: leader, at: index))
                 return false
             }
             entryTerm = entry.term

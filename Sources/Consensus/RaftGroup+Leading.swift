@@ -6,8 +6,8 @@ extension RaftGroup {
         candidacy = nil
         leader = replica
         var led = Leadership(openingIndex: log.lastIndex.next, tailFloor: log.handoutLimit)
-        for member in configuration.members where member != replica {
-            led.progress.append(Progress(replica: member, nextIndex: log.lastIndex.next))
+        for peer in configuration.replicas where peer != replica {
+            led.progress.append(Progress(replica: peer, nextIndex: log.lastIndex.next))
         }
         var index = max(led.tailFloor.next, log.cache.firstIndex)
         while index <= log.lastIndex {

@@ -12,6 +12,7 @@ extension RaftGroup {
             effects.faults.append(.wrongRecipient(from: message.from, to: message.to))
             return
         }
+        if receivedOutsideTerms(message) { return }
         if message.term < term {
             answerStale(message)
             return
@@ -65,7 +66,31 @@ extension RaftGroup {
         case .staleTerm:
             // Its term has done the work, above, if it was news.
             break
+        case .timeoutNow: receivedTimeoutNow(from: peer)
+        case .registration, .registrationAnswer, .snapshotNeeded, .snapshotWanted, .snapshotOffer,
+            .entriesWanted, .entriesFound:
+            preconditionFailure("\(message.kind) is handled before terms are compared")
         }
+    }
+
+    /// Messages that no term orders: what they bring is true in any.
+    ///
+    /// - Returns: whether the message was one.
+    private mutating func receivedOutsideTerms(_ message: RaftMessage) -> Bool {
+        let peer = message.from
+        switch message.kind {
+        case .registration(let registration): receivedRegistration(registration, from: peer)
+        case .registrationAnswer(let incarnation, let verdict):
+            receivedVerdict(verdict, on: incarnation, from: peer)
+        case .snapshotNeeded(let minIndex, let sources):
+            receivedSnapshotNeeded(atLeast: minIndex, sources: sources)
+        case .snapshotWanted(let minIndex): receivedSnapshotWanted(atLeast: minIndex, from: peer)
+        case .snapshotOffer(let metadata): receivedSnapshotOffer(metadata, from: peer)
+        case .entriesWanted(let wanted): receivedEntriesWanted(wanted, from: peer)
+        case .entriesFound(let entries): receivedEntriesFound(entries, from: peer)
+        default: return false
+        }
+        return true
     }
 
     /// A sender that lives in an earlier term.
@@ -80,7 +105,9 @@ extension RaftGroup {
             // not follow; told of its term, they step down, and an election readmits it.
             sendWhenDurable(.staleTerm, to: message.from)
         case .preVoteResponse, .voteResponse, .appendResponse, .heartbeatResponse,
-            .readIndexRequest, .readIndexResponse, .staleTerm:
+            .readIndexRequest, .readIndexResponse, .staleTerm, .timeoutNow, .registration,
+            .registrationAnswer, .snapshotNeeded, .snapshotWanted, .snapshotOffer, .entriesWanted,
+            .entriesFound:
             // Late: what they answer is over. A read that is still wanted is asked for again.
             break
         }

@@ -26,11 +26,7 @@ extension RaftGroup {
         let next = leadership!.progress[i].nextIndex
         let previous = next.previous
         guard let previousTerm = log.term(at: previous) else {
-            // Its place is in a snapshot, which is sent by other means.
-            effects.faults.append(
-                .entriesNoLongerInLog(
-                    replica: leadership!.progress[i].replica, needed: next,
-                    firstIndex: log.firstIndex))
+            // Its place is in a snapshot.
             leadership!.progress[i].flow = .probe(paused: true)
             return false
         }

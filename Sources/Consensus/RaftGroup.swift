@@ -35,7 +35,8 @@ package struct RaftGroup: Sendable {
     package let group: GroupID
     package let replica: ReplicaID
     package let settings: RaftSettings
-    package internal(set) var configuration: Configuration
+    /// Those that a truncation of the log's end can bring back, and the one in force, last.
+    var configurations: [ConfigurationEntry]
 
     package internal(set) var term: Term
     /// Whom this replica voted for in `term`.
@@ -89,7 +90,9 @@ package struct RaftGroup: Sendable {
         group: GroupID, replica: ReplicaID, settings: RaftSettings, restored: RestoredState,
         seed: UInt64
     ) throws(RestoreFailure) {
-        guard !restored.configuration.voters.incoming.isEmpty else { throw .noVoters }
+        guard restored.configurations.allSatisfy({ !$0.configuration.voters.incoming.isEmpty }),
+            !restored.configurations.isEmpty
+        else { throw .noVoters }
         let log = try RaftLog(restored)
         guard log.lastTerm <= restored.hardState.term else {
             throw .logAheadOfTerm(lastTerm: log.lastTerm, term: restored.hardState.term)
@@ -98,7 +101,7 @@ package struct RaftGroup: Sendable {
         self.replica = replica
         self.settings = settings
         self.log = log
-        configuration = restored.configuration
+        configurations = restored.configurations
         term = restored.hardState.term
         vote = restored.hardState.vote
         incarnation = restored.incarnation
@@ -116,6 +119,11 @@ package struct RaftGroup: Sendable {
         }
     }
 
+    /// In force: the newest in the log, committed or not (thesis §4.1).
+    package var configuration: Configuration {
+        configurations[configurations.count - 1].configuration
+    }
+    package var configurationIndex: LogIndex { configurations[configurations.count - 1].index }
     package var commitIndex: LogIndex { log.commitIndex }
     package var appliedIndex: LogIndex { log.appliedIndex }
     /// The last entry handed out in `Effects.committed`.

@@ -78,7 +78,7 @@ import Testing
             ),
             (
                 message(append(after: 3, term: 3, [entry(4, term: 3, .configuration([]))])),
-                .unsupportedConfigurationEntry(from: leader, at: LogIndex(4))
+                .unreadableConfiguration(from: leader, at: LogIndex(4))
             ),
             (
                 message(append(after: 2, term: 1, [entry(3, term: 2)])),
