@@ -1,0 +1,151 @@
+import Consensus
+import Primitives
+import RecordModel
+import ReplicatedLog
+import StorageEngine
+
+/// Something that the consensus thread of a node is told.
+enum Notice {
+    case messages([RaftMessage])
+    case durable([(seat: Int, ticket: AppendTicket)])
+    case applied(seat: Int, through: LogIndex, term: Term)
+    case persisted(seat: Int, through: LogIndex)
+    case fetched(seat: Int, FetchedEntries)
+    case damaged(seat: Int, ClosedRange<LogIndex>)
+    case snapshotMade(seat: Int, SnapshotID, LogIndex?)
+    case snapshotEnded(seat: Int, SnapshotID, SnapshotInstallOutcome)
+    case propose(seat: Int, sequence: UInt64)
+    case read(seat: Int, token: UInt64)
+    case configure(seat: Int, ConfigurationRequest)
+    case transfer(seat: Int, ReplicaID?)
+}
+
+/// A machine of the cluster: its disk, which survives, and the process that runs on it.
+final class Node {
+    let number: Int
+    let zone: ZoneID
+    var isUp = false
+    /// Rises with each start and each stop.
+    var life = 0
+    var pausedUntil: UInt64 = 0
+
+    // Clocks.
+    /// Microseconds by which the wall clock is off.
+    var skew: Int64 = 0
+    /// Parts per million by which the monotonic clock runs fast.
+    var driftPPM: Int64 = 0
+
+    // The disk.
+    var device = MemoryLogDevice()
+    var incarnation: UInt64 = 0
+    var syncDelay: UInt64 = 0
+    var isFull = false
+    var images: [DiskImage] = []
+    var seats: [Seat] = []
+
+    // The process.
+    var log: ReplicatedLog?
+    var outbox: [RaftMessage] = []
+    var notices: [Notice] = []
+    var isTurnDue = false
+    var nextTick: UInt64 = 0
+    var logQueue: [(seat: Int, work: AppendWork)] = []
+    var logBatch: [(seat: Int, work: AppendWork)] = []
+    var isLogBusy = false
+    var applyQueue: [(seat: Int, range: CommittedRange)] = []
+    var applyBatch: [(seat: Int, range: CommittedRange)] = []
+    var isApplyBusy = false
+    var proposals: [UInt64: ProposalUnderWay] = [:]
+    var reads: [UInt64: ReadUnderWay] = [:]
+    /// Reads with an index that is not applied yet, in the order in which they came.
+    var confirmed: [(seat: Int, index: LogIndex, token: UInt64)] = []
+    /// Snapshots made here, by name; forgotten with the process.
+    var snapshots: [(id: SnapshotID, image: MachineSnapshot)] = []
+    var nextSequence: UInt64 = 1
+
+    init(number: Int, zone: ZoneID) {
+        self.number = number
+        self.zone = zone
+    }
+
+    var id: NodeID { NodeID(UInt64(number + 1)) }
+
+    /// The process's memory.
+    func forget() {
+        log = nil
+        outbox = []
+        notices = []
+        isTurnDue = false
+        logQueue = []
+        logBatch = []
+        isLogBusy = false
+        applyQueue = []
+        applyBatch = []
+        isApplyBusy = false
+        proposals = [:]
+        reads = [:]
+        confirmed = []
+        snapshots = []
+        for seat in seats {
+            seat.raft = nil
+            seat.earlier = nil
+        }
+    }
+}
+
+/// A node's place in one group.
+final class Seat {
+    let group: Int
+    var replica: ReplicaID
+    /// From which the replica starts when its log says nothing.
+    var addressBook: Configuration
+    let machine: any StateMachine
+    var raft: RaftGroup?
+    /// The replica at an earlier moment of this life.
+    var earlier: RaftGroup?
+    /// What the disk holds of the log, as the simulator knows it.
+    var ledger = Ledger()
+    /// Works that are written and not synced.
+    var unsynced: [AppendWork] = []
+    /// The highest term of what is applied.
+    var appliedTerm = Term.zero
+    /// Where the replica stands aside for good: another seat takes its place.
+    var isGivenUp = false
+
+    init(group: Int, replica: ReplicaID, addressBook: Configuration, machine: any StateMachine) {
+        self.group = group
+        self.replica = replica
+        self.addressBook = addressBook
+        self.machine = machine
+    }
+}
+
+/// A volume as it was at a stop.
+struct DiskImage {
+    var device: MemoryLogDevice
+    var incarnation: UInt64
+    var seats: [SeatImage]
+
+    struct SeatImage {
+        var replica: ReplicaID
+        var registers: RegisterState?
+        var engine: MemoryEngine?
+        var ledger: Ledger
+    }
+}
+
+struct ProposalUnderWay {
+    var seat: Int
+    var client: Int
+    var serial: Int
+    var command: Bytes
+    /// In which term it was appended.
+    var term: Term?
+}
+
+struct ReadUnderWay {
+    var seat: Int
+    var client: Int
+    var serial: Int
+    var request: WorkRequest
+}
