@@ -67,6 +67,8 @@ package struct OperationCounts: Hashable, Sendable {
     package var answered = 0
     package var refused = 0
     package var unknown = 0
+
+    package init() {}
 }
 
 /// States that only an unlikely course leads to: a list of seeds that reaches them all has tried

@@ -26,12 +26,24 @@ struct Checks {
     }
 
     var groups: [GroupFacts]
+    /// Found where no event is looked at.
+    var complaints: [String] = []
     private var looks = 0
 
     init(groups: Int) { self.groups = Array(repeating: GroupFacts(), count: groups) }
 
     mutating func acknowledged(_ group: Int, _ index: LogIndex) {
         groups[group].acknowledged = max(groups[group].acknowledged, index)
+    }
+
+    /// What a snapshot brings was committed before it was made.
+    mutating func installed(_ group: Int, _ metadata: SnapshotMetadata) {
+        let place = Int(metadata.index.rawValue) - 1
+        let known = groups[group].committed
+        if place >= known.count || known[place] != metadata.term {
+            complaints.append(
+                "a snapshot of \(metadata.index), term \(metadata.term), is not of what is committed")
+        }
     }
 
     /// Whether it is time for a look that costs more.

@@ -89,3 +89,22 @@ struct Ledger: Hashable {
         damaged = rest
     }
 }
+
+extension Ledger {
+    /// Whether a log that came back is this one: the commit index is a hint, and records of peers
+    /// are compared apart.
+    func resembles(_ found: Ledger) -> Bool {
+        hardState.term == found.hardState.term && hardState.vote == found.hardState.vote
+            && lastIndex == found.lastIndex && lastTerm == found.lastTerm && base == found.base
+            && sameTerms(found)
+    }
+
+    private func sameTerms(_ found: Ledger) -> Bool {
+        var index = max(base, found.base)
+        while index <= lastIndex {
+            if term(at: index) != found.term(at: index) { return false }
+            index = index.next
+        }
+        return true
+    }
+}

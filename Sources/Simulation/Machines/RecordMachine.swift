@@ -119,7 +119,7 @@ final class RecordMachine: StateMachine {
             }
             let result = try reader.range(
                 RangeRequest(range: range, revision: revision, limit: limit))
-            return .store(StoreReply(StoreAnswer(result), revision: reader.revision))
+            return .store(StoreReply(StoreAnswer(.range(result)), revision: reader.revision))
         } catch {
             switch error {
             case .refused: return .refused
@@ -136,31 +136,6 @@ extension WorkloadAnswer {
             self = .store(StoreReply(StoreAnswer(result), revision: outcome.revision))
         case .success, .failure: self = .refused
         }
-    }
-}
-
-extension StoreAnswer {
-    init(_ result: OperationResult) {
-        switch result {
-        case .range(let range): self = StoreAnswer(range)
-        case .put(let previous): self = .put(previous: previous.map(StoreRecord.init))
-        case .deleteRange(let deleted, let previous):
-            self = .delete(count: deleted, previous: previous.map(StoreRecord.init))
-        case .txn(let txn):
-            self = .txn(succeeded: txn.succeeded, txn.results.map(StoreAnswer.init))
-        }
-    }
-
-    init(_ result: RangeResult) {
-        self = .range(result.records.map(StoreRecord.init), count: result.count)
-    }
-}
-
-extension StoreRecord {
-    init(_ record: Record) {
-        self.init(
-            key: record.key, value: record.value, createRevision: record.createRevision,
-            modRevision: record.modRevision, version: record.version)
     }
 }
 

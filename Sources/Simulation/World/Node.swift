@@ -89,6 +89,7 @@ final class Node {
         for seat in seats {
             seat.raft = nil
             seat.earlier = nil
+            seat.transfer = nil
         }
     }
 }
@@ -111,6 +112,8 @@ final class Seat {
     var appliedTerm = Term.zero
     /// Where the replica stands aside for good: another seat takes its place.
     var isGivenUp = false
+    /// The snapshot that is being fetched.
+    var transfer: SnapshotID?
 
     init(group: Int, replica: ReplicaID, addressBook: Configuration, machine: any StateMachine) {
         self.group = group

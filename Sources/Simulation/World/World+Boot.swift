@@ -147,7 +147,7 @@ extension World {
             seat.unsynced = []
         }
         guard recovered.damaged.isEmpty, !recovered.isUntrusted, !recovered.voteIsUnknown,
-            !seat.isExcused
+            !isExcused(seat)
         else { return }
         var expected = seat.ledger
         var kept = 0
@@ -223,5 +223,13 @@ extension World {
 
     func wallClock(_ node: Node) -> UInt64 {
         UInt64(Int64(1_700_000_000_000_000 + now) + node.skew)
+    }
+}
+
+extension World {
+    /// Whether the replica's disk was harmed, so that its log may come back with anything.
+    func isExcused(_ seat: Seat) -> Bool {
+        guard let place = place(of: seat.replica, in: spec(seat).id) else { return true }
+        return budget.lostNodes.contains(place)
     }
 }

@@ -20,13 +20,13 @@ extension World {
             finishLog(node)
             return
         }
+        for (place, work) in node.logBatch { node.seats[place].unsynced.append(work) }
         do throws(LogError) {
-            try log.append(appends)
+            for append in appends { try log.append([append]) }
         } catch {
             logFailed(node, error)
             return
         }
-        for (place, work) in node.logBatch { node.seats[place].unsynced.append(work) }
         let delay =
             diskChance.within(profile.syncLatency) + node.syncDelay
             + UInt64(node.device.takeDelay())

@@ -1,5 +1,7 @@
 import Consensus
 import Primitives
+import ReplicatedLog
+import StorageEngine
 
 /// What must come true after the healing.
 struct Progress {
