@@ -27,6 +27,7 @@ extension World {
             logFailed(node, error)
             return
         }
+        if options.sabotage == .forgetfulDisk, diskChance.below(3) == 0 { node.device.loseSync() }
         let delay =
             diskChance.within(profile.syncLatency) + node.syncDelay
             + UInt64(node.device.takeDelay())
