@@ -99,12 +99,12 @@ extension RaftGroup {
 
     /// As far as this leader knows, its own disk included.
     func durableIndex(of voter: ReplicaID) -> LogIndex {
-        guard voter != replica else { return log.durableIndex }
+        guard voter != replica else { return log.countedIndex }
         guard let led = leadership, let i = led.position(of: voter) else { return .zero }
         return led.progress[i].matchIndex
     }
 
-    private mutating func shrinkTail() {
+    mutating func shrinkTail() {
         while leadership!.tailFloor < log.handoutLimit {
             leadership!.tailFloor = leadership!.tailFloor.next
             // Entries restored from disk were never counted.

@@ -83,9 +83,11 @@ extension RaftGroup {
         case .registrationAnswer(let incarnation, let verdict):
             receivedVerdict(verdict, on: incarnation, from: peer)
         case .snapshotNeeded(let minIndex, let sources):
-            receivedSnapshotNeeded(atLeast: minIndex, sources: sources)
+            receivedSnapshotNeeded(
+                atLeast: minIndex, sources: sources, from: peer, term: message.term)
         case .snapshotWanted(let minIndex): receivedSnapshotWanted(atLeast: minIndex, from: peer)
-        case .snapshotOffer(let metadata): receivedSnapshotOffer(metadata, from: peer)
+        case .snapshotOffer(let metadata):
+            receivedSnapshotOffer(metadata, from: peer, term: message.term)
         case .entriesWanted(let wanted): receivedEntriesWanted(wanted, from: peer)
         case .entriesFound(let entries): receivedEntriesFound(entries, from: peer)
         default: return false

@@ -8,8 +8,9 @@ import Primitives
 ///
 /// Invariants, checked by `checkInvariants(since:)`; "durable" means acknowledged by `appended`:
 ///
-/// 1. `firstIndex - 1 ≤ appliedIndex ≤ handedIndex ≤ min(commitIndex, durableIndex)`, and
-///    `commitIndex, durableIndex ≤ lastIndex`.
+/// 1. `appliedIndex ≤ handedIndex ≤ min(commitIndex, durableIndex)`, and
+///    `firstIndex - 1 ≤ commitIndex, durableIndex ≤ lastIndex`. Either `firstIndex - 1 ≤
+///    appliedIndex`, or a snapshot is needed and nothing is handed out.
 /// 2. Terms never fall along the log, and none is above `term`.
 /// 3. The cache ends with the log, agrees with the log's terms, has strictly rising stamps that do
 ///    not exceed `lastTimestamp`, and holds every entry that is not durable.
@@ -17,7 +18,8 @@ import Primitives
 /// 5. At most one of candidacy and leadership exists. Whoever campaigns for votes or leads has
 ///    voted for itself; `leader` is this replica exactly when it leads.
 /// 6. Leader: `matchIndex < nextIndex` and `matchIndex ≤ lastIndex` for every other member, and
-///    nothing is in flight while probing.
+///    nothing is in flight but while replicating. To whom a snapshot is needed, `nextIndex` is in
+///    the log's reach when it was told.
 /// 7. Leader: appends in flight never exceed their count, nor their bytes by more than one message.
 /// 8. Leader: what is committed is durable at a quorum, as soon as the term has committed.
 /// 9. Appends in flight to storage have rising tickets and ends not above the log's.
@@ -52,6 +54,10 @@ package struct RaftGroup: Sendable {
     var candidacy: Candidacy?
     var leadership: Leadership?
     var forwarded = ForwardedReads()
+    var snapshots = SnapshotTraffic()
+    var repair = Repair()
+    /// Entries were damaged at the start, and `configurations` may lack those among them.
+    var configurationsMayLack: Bool
 
     let incarnation: UInt64
     /// Since the start.
@@ -73,12 +79,17 @@ package struct RaftGroup: Sendable {
 
     /// The parts of an `AppendWork`.
     struct PendingWork: Sendable {
+        var start: LogStart?
+        var repaired: [LogEntry] = []
         var writesHardState = false
         var replacedFrom: LogIndex?
         var entries: [LogEntry] = []
         var messages: [RaftMessage] = []
 
-        var writesNothing: Bool { !writesHardState && replacedFrom == nil && entries.isEmpty }
+        var writesNothing: Bool {
+            start == nil && repaired.isEmpty && !writesHardState && replacedFrom == nil
+                && entries.isEmpty
+        }
     }
 
     struct SharedSlice: Sendable {
@@ -114,10 +125,21 @@ package struct RaftGroup: Sendable {
                 $0.configuration.member(replica)?.isWitness ?? false
             }
         term = restored.hardState.term
-        vote = restored.hardState.vote
+        // A replica that does not know for whom it voted must not vote again. A vote for itself
+        // keeps it from that: it campaigns in later terms only.
+        vote = restored.voteIsUnknown ? replica : restored.hardState.vote
+        configurationsMayLack = !log.damage.isEmpty
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)
         announced = RoleChange(role: .follower, term: restored.hardState.term, leader: nil)
+        work.writesHardState = restored.voteIsUnknown
+        if let snapshot = restored.interruptedInstall(of: try LogTerms(restored.log)) {
+            configurations = [snapshot.configuration]
+            announcedConfiguration = snapshot.configuration
+            work.start = LogStart(
+                index: snapshot.index, term: snapshot.term, timestamp: snapshot.timestamp,
+                inForce: snapshot.configuration, replacesAll: true)
+        }
         restartElectionWait()
     }
 
