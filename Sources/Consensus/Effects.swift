@@ -239,6 +239,10 @@ package enum AlarmChange: Hashable, Sendable {
 package enum QuarantineReason: Hashable, Sendable {
     /// A peer remembers more than this replica.
     case behindRecord(of: ReplicaID, PeerRecord)
+    /// A peer remembers another start with this one's incarnation.
+    case startedTwice(of: ReplicaID)
+    /// It was quarantined at an earlier start.
+    case quarantinedBefore
     /// The log has lost something, and nothing says what.
     case untrustedLog
 }
