@@ -5,6 +5,15 @@ extension LogEntry {
     /// entries without payload have a limit too.
     var accountedBytes: Int { payloadBytes + Self.frameBytes }
     static var frameBytes: Int { 32 }
+
+    /// What a witness gets: the entry's place, its term and its stamp. Configurations stay whole,
+    /// since they say whose votes count.
+    var withoutCommand: LogEntry {
+        guard case .command = payload else { return self }
+        var entry = self
+        entry.payload = .empty
+        return entry
+    }
 }
 
 /// The recent end of a log, in memory.

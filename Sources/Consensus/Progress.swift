@@ -19,6 +19,10 @@ struct Progress: Sendable {
     var ackedRound: UInt64 = 0
     /// The highest commit index that it has been told.
     var sentCommitIndex = LogIndex.zero
+    /// Gets no commands, only where they stand.
+    let isWitness: Bool
+    /// Set for a replica that is no member any more.
+    var leaving: Leaving?
     /// The fetch that must be answered before more entries can go out.
     var fetch: UInt64?
 
@@ -41,7 +45,15 @@ struct Progress: Sendable {
         return matchIndex
     }
 
-    init(replica: ReplicaID, nextIndex: LogIndex) {
+    struct Leaving: Hashable, Sendable {
+        /// The configuration entry that no longer names it.
+        let since: LogIndex
+        /// Passed since that entry was committed.
+        var ticks = 0
+    }
+
+    init(replica: ReplicaID, nextIndex: LogIndex, isWitness: Bool = false) {
+        self.isWitness = isWitness
         self.replica = replica
         self.nextIndex = nextIndex
     }

@@ -84,11 +84,13 @@ extension RaftGroup {
     }
 
     mutating func finishEvent() -> Effects {
+        settleMembership()
         sendCommitNotices()
-        while let range = log.nextHandout(settings) { effects.committed.append(range) }
+        handOut()
         issueWork()
         log.evict(settings)
         announceConfiguration()
+        announceZoneAlarms()
         let now = RoleChange(role: role, term: term, leader: leader)
         if now != announced {
             announced = now
@@ -97,6 +99,12 @@ extension RaftGroup {
         sharedSlice = nil
         defer { effects = Effects() }
         return effects
+    }
+
+    private mutating func handOut() {
+        // Of a witness's entries nobody can tell what they said.
+        guard !isWitness else { return log.skipHandouts() }
+        while let range = log.nextHandout(settings) { effects.committed.append(range) }
     }
 
     /// Turns what the event wrote into an `AppendWork`. Messages that waited for nothing leave now.

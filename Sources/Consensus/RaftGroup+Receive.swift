@@ -126,6 +126,10 @@ extension RaftGroup {
             effects.faults.append(.secondLeader(from: peer, known: leader, term: term))
             return false
         }
+        guard !configuration.isWitness(peer) else {
+            effects.faults.append(.notALeader(from: peer))
+            return false
+        }
         if leader == nil || candidacy != nil { becomeFollower(term: term, leader: peer) }
         electionElapsed = 0
         return true

@@ -56,10 +56,12 @@ extension RaftGroup {
         bytes: Int
     ) {
         let end = previousIndex + UInt64(entries.count)
+        let isWitness = leadership!.progress[i].isWitness
         sendNow(
             .appendRequest(
                 AppendRequest(
-                    previousIndex: previousIndex, previousTerm: previousTerm, entries: entries,
+                    previousIndex: previousIndex, previousTerm: previousTerm,
+                    entries: isWitness ? entries.map(\.withoutCommand) : entries,
                     commitIndex: log.commitIndex)),
             to: leadership!.progress[i].replica)
         if leadership!.progress[i].flow == .replicate {

@@ -21,10 +21,20 @@ import Primitives
 ///    nothing is in flight but while replicating. To whom a snapshot is needed, `nextIndex` is in
 ///    the log's reach when it was told.
 /// 7. Leader: appends in flight never exceed their count, nor their bytes by more than one message.
-/// 8. Leader: what is committed is durable at a quorum, as soon as the term has committed.
+/// 8. Leader: what is committed is durable at a quorum, as soon as the term has committed: of the
+///    configuration in force, or while this one is not committed, of the one before.
 /// 9. Appends in flight to storage have rising tickets and ends not above the log's.
 /// 10. Reads waiting never exceed their limit; a leader's are ordered by round, and no round beyond
 ///     the next is asked for.
+/// 15. Configurations ascend; the first is in force where the log begins, the others are in the log,
+///     and each follows from the one before it by one legal step.
+/// 16. Whoever campaigns or leads is no witness, and a voter of the configuration in force or of one
+///     that may yet come back into force.
+/// 17. Leader: there is `Progress` for exactly the other members, and for some that were members and
+///     are leaving. As soon as the term has committed, at most one change of voters is not committed.
+/// 18. A witness hands nothing out and holds no command.
+/// 19. Leader: what is committed is durable in as many zones as the rule asks for, as soon as the term
+///     and the configuration that states the rule are committed.
 ///
 /// Between an earlier moment and a later one:
 ///
@@ -44,6 +54,7 @@ package struct RaftGroup: Sendable {
     var announcedConfiguration: ConfigurationEntry
     /// Stores no commands, leads never (`Member.isWitness`).
     package let isWitness: Bool
+    var zoneAlarms = ZoneAlarms()
 
     package internal(set) var term: Term
     /// Whom this replica voted for in `term`.
@@ -113,15 +124,20 @@ package struct RaftGroup: Sendable {
         guard log.lastTerm <= restored.hardState.term else {
             throw .logAheadOfTerm(lastTerm: log.lastTerm, term: restored.hardState.term)
         }
+        let configurations = restored.configurations
+        guard configurations[0].index <= log.firstIndex.previous,
+            configurations[configurations.count - 1].index <= log.lastIndex,
+            zip(configurations, configurations.dropFirst()).allSatisfy({ $0.index < $1.index })
+        else { throw .inconsistentConfigurations }
         self.group = group
         self.replica = replica
         self.settings = settings
         self.log = log
-        configurations = restored.configurations
-        announcedConfiguration = restored.configurations[restored.configurations.count - 1]
+        self.configurations = configurations
+        announcedConfiguration = configurations[configurations.count - 1]
         isWitness =
             restored.isWitness
-            || restored.configurations.contains {
+            || configurations.contains {
                 $0.configuration.member(replica)?.isWitness ?? false
             }
         term = restored.hardState.term
