@@ -66,7 +66,9 @@ extension RaftGroup {
         if let own = next.member(replica), own.isWitness != isWitness { return false }
         // Before the first entry of a group stands the bootstrap's configuration, but with a replica
         // that joined any one of the group, as address book: what it says of members is old or new.
-        return previous.index == .zero || next.follows(previous.configuration)
+        // And one that is damaged may stand between.
+        return previous.index == .zero || configurationsMayLack
+            || next.follows(previous.configuration)
     }
 
     private mutating func accept(

@@ -120,11 +120,12 @@ package struct RaftGroup: Sendable {
         guard restored.configurations.allSatisfy({ !$0.configuration.voters.incoming.isEmpty }),
             !restored.configurations.isEmpty
         else { throw .noVoters }
-        let log = try RaftLog(restored)
+        var log = try RaftLog(restored)
         guard log.lastTerm <= restored.hardState.term else {
             throw .logAheadOfTerm(lastTerm: log.lastTerm, term: restored.hardState.term)
         }
-        let configurations = restored.configurations
+        let interrupted = restored.interruptedInstall(of: try LogTerms(restored.log))
+        let configurations = interrupted.map { [$0.configuration] } ?? restored.configurations
         guard configurations[0].index <= log.firstIndex.previous,
             configurations[configurations.count - 1].index <= log.lastIndex,
             zip(configurations, configurations.dropFirst()).allSatisfy({ $0.index < $1.index })
@@ -132,14 +133,15 @@ package struct RaftGroup: Sendable {
         self.group = group
         self.replica = replica
         self.settings = settings
-        self.log = log
-        self.configurations = configurations
-        announcedConfiguration = configurations[configurations.count - 1]
         isWitness =
             restored.isWitness
             || configurations.contains {
                 $0.configuration.member(replica)?.isWitness ?? false
             }
+        if isWitness { log.skipHandouts() }
+        self.log = log
+        self.configurations = configurations
+        announcedConfiguration = configurations[configurations.count - 1]
         term = restored.hardState.term
         // A replica that does not know for whom it voted must not vote again. A vote for itself
         // keeps it from that: it campaigns in later terms only.
@@ -149,9 +151,7 @@ package struct RaftGroup: Sendable {
         generator = SeededGenerator(seed: seed)
         announced = RoleChange(role: .follower, term: restored.hardState.term, leader: nil)
         work.writesHardState = restored.voteIsUnknown
-        if let snapshot = restored.interruptedInstall(of: try LogTerms(restored.log)) {
-            configurations = [snapshot.configuration]
-            announcedConfiguration = snapshot.configuration
+        if let snapshot = interrupted {
             work.start = LogStart(
                 index: snapshot.index, term: snapshot.term, timestamp: snapshot.timestamp,
                 inForce: snapshot.configuration, replacesAll: true)
