@@ -18,7 +18,8 @@ struct LenientReader: Sendable {
         return try image(of: found)
     }
 
-    /// All whole sectors of a segment.
+    /// All sectors of a segment. When its header says that it was longer, what is cut off is
+    /// unreadable.
     func image(of found: LogDeviceSegment) throws(LogError) -> SegmentImage {
         let sectors = found.bytes / Sector.size
         var bytes = Bytes(repeating: 0, count: sectors * Sector.size)
@@ -47,6 +48,13 @@ struct LenientReader: Sendable {
             }
         }
         if case .failure(let error) = outcome { throw .device(error) }
+        let image = SegmentImage(
+            found.number, bytes: bytes, identity: identity, unreadable: unreadable)
+        guard let header = try image.header(), header.bytes > found.bytes,
+            header.bytes <= Int(UInt32.max), header.bytes % Sector.size == 0
+        else { return image }
+        bytes.append(contentsOf: repeatElement(0, count: header.bytes - bytes.count))
+        for sector in sectors..<header.bytes / Sector.size { unreadable.insert(sector) }
         return SegmentImage(
             found.number, bytes: bytes, identity: identity, unreadable: unreadable)
     }

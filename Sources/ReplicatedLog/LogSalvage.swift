@@ -150,6 +150,11 @@ struct LogSalvage: Sendable {
             guard take(batch, &reader, glance) else { return noteTorn(reader) }
             next = batch.sequence + 1
         }
+        if glance.header == nil, survey.batches.isEmpty {
+            // Segments are made with their header: of this one nothing can be told.
+            if glance.isEmpty { note(.segmentHeader, glance.number, sector: 0) }
+            doubt(.segmentLost)
+        }
         finishSegment(position, reader)
     }
 
