@@ -32,7 +32,7 @@ package struct LogSettings: Hashable, Sendable {
     }
 }
 
-/// What the format and its reader can hold. Constants of format version 1.
+/// What the format and its reader can hold. Constants of format version 2.
 package enum LogLimits {
     /// The largest payload of one entry.
     package static let payloadBytesMax = 64 << 20
@@ -47,4 +47,7 @@ package enum LogLimits {
     package static let groupsMax = 65_536
     /// What `entries` reads from the device in one go, before any single larger record.
     package static let readBytesTarget = 1 << 20
+    /// Entries in a row that a salvage takes for damaged because the entries before and behind them
+    /// are of one term. With more, the group is distrusted and what is behind them is left out.
+    package static let unnamedEntriesMax: UInt64 = 1 << 20
 }
