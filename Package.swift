@@ -132,6 +132,13 @@ let package = Package(
         test("PrimitivesTests", ["Primitives"]),
         test("ConsensusTests", ["Consensus", "Primitives"]),
         test("ReplicatedLogTests", ["ReplicatedLog", "Primitives"]),
+        // Damages RocksDB directories, and says what becomes of them: StorageEngineTests runs it.
+        .target(name: "FailingFiles", path: "Tests/FailingFiles"),
+        .executableTarget(
+            name: "storage-damage",
+            dependencies: ["FailingFiles", "RocksDBEngine", "StorageEngine", "Primitives"],
+            path: "Tests/StorageDamage",
+            swiftSettings: strict),
         test("StorageEngineTests", ["StorageEngine", "RocksDBEngine", "Primitives"]),
         test("RecordModelTests", ["RecordModel", "Primitives"]),
         test("RecordStoreTests", ["RecordStore", "RecordModel", "StorageEngine", "Primitives"]),
