@@ -1,7 +1,9 @@
 import Primitives
 
 /// What a leader is asked to do to the group's configuration. One change at a time: the next is
-/// refused until the one before it is committed, and left if it was joint.
+/// refused until the one before it is committed, and left if it was joint. A change of nothing but
+/// the zone rule is taken at any time: no quorum depends on it, and what holds everything up may be
+/// the very rule that it lifts.
 package enum ConfigurationRequest: Hashable, Sendable {
     /// Applied in order to the configuration in force.
     case change([MemberChange], leave: LeaveMode)
@@ -10,7 +12,7 @@ package enum ConfigurationRequest: Hashable, Sendable {
 }
 
 package enum MemberChange: Hashable, Sendable {
-    /// A new voter, or a learner that becomes one (and takes the attributes given).
+    /// A new voter, or a member that becomes one or stays one, and takes the attributes given.
     case setVoter(Member)
     /// A new learner; of a voter: it is demoted, and keeps its place in the log.
     case setLearner(Member)
@@ -40,8 +42,13 @@ package enum ConfigurationRefusal: Hashable, Sendable {
     case noVoters
     /// Not a member.
     case unknownReplica(ReplicaID)
-    /// The same replica twice in one request, or a seat given to another node.
+    /// The same replica twice in one request, a seat given to another node, or a witness made a full
+    /// member or the reverse: that takes a new seat.
     case contradictory(ReplicaID)
+    /// A majority of witnesses alone would commit what no full member holds.
+    case tooManyWitnesses(count: Int, limit: Int)
+    /// `Configuration.membersMax`.
+    case tooManyMembers(count: Int, limit: Int)
     /// Nothing would change.
     case nothingToDo
     /// The voters stand in fewer zones than the rule asks for, and it is not overridden.

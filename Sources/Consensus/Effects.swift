@@ -187,8 +187,8 @@ package enum ContractBreach: Hashable, Sendable {
     case unknownRound(from: ReplicaID, round: UInt64)
     /// A configuration entry that cannot be read, or does not follow from the one before it.
     case unreadableConfiguration(from: ReplicaID, at: LogIndex)
-    /// A message that only a leader sends, from a replica that cannot lead: a witness, or a learner
-    /// of every configuration that this replica knows.
+    /// A message that only a leader sends, from a witness. (A learner may have become a voter by an
+    /// entry that this replica has not seen.)
     case notALeader(from: ReplicaID)
     /// A snapshot whose place contradicts what is committed here.
     case malformedSnapshot(from: ReplicaID, index: LogIndex)
@@ -239,6 +239,10 @@ package enum AlarmChange: Hashable, Sendable {
 package enum QuarantineReason: Hashable, Sendable {
     /// A peer remembers more than this replica.
     case behindRecord(of: ReplicaID, PeerRecord)
+    /// A peer remembers another start with this one's incarnation.
+    case startedTwice(of: ReplicaID)
+    /// It was quarantined at an earlier start.
+    case quarantinedBefore
     /// The log has lost something, and nothing says what.
     case untrustedLog
 }

@@ -12,10 +12,10 @@ extension RaftGroup {
     mutating func followerTicked() {
         electionElapsed += 1
         if electionElapsed >= electionWait {
-            if configuration.voters.contains(replica) {
+            if mayCampaign {
                 preCampaign()
             } else {
-                // A learner waits; it only stops naming a leader that is gone.
+                // It waits; it only stops naming a leader that is gone.
                 leader = nil
                 restartElectionWait()
             }

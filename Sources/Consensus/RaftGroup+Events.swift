@@ -82,6 +82,7 @@ extension RaftGroup {
         while let range = log.nextHandout(settings) { effects.committed.append(range) }
         issueWork()
         log.evict(settings)
+        announceConfiguration()
         let now = RoleChange(role: role, term: term, leader: leader)
         if now != announced {
             announced = now

@@ -17,6 +17,9 @@ extension RaftGroup {
     /// Whether the shell need not call `ticked` until something happens.
     package var isHibernating: Bool { false }
 
+    /// Where the leader sits, as far as known: the node whose loss `woken(.nodeLost)` tells.
+    package var leaderNode: NodeID? { leader.flatMap { configuration.member($0)?.node } }
+
     package mutating func woken(_ reason: WakeReason) -> Effects {
         finishEvent()
     }

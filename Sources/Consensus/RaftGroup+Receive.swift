@@ -54,8 +54,8 @@ extension RaftGroup {
                 followCommit(heartbeat.commitIndex, from: peer)
                 sendNow(.heartbeatResponse(round: heartbeat.round), to: peer)
             }
-        case .heartbeatResponse(let round):
-            receivedHeartbeatResponse(round: round, from: peer)
+        case .heartbeatResponse(let round, let hibernates):
+            receivedHeartbeatResponse(round: round, hibernates: hibernates, from: peer)
         case .commitNotice(let commitIndex):
             if heardLeader(peer) { followCommit(commitIndex, from: peer) }
         case .readIndexRequest(let context):
@@ -67,7 +67,8 @@ extension RaftGroup {
             // Its term has done the work, above, if it was news.
             break
         case .timeoutNow: receivedTimeoutNow(from: peer)
-        case .registration, .registrationAnswer, .snapshotNeeded, .snapshotWanted, .snapshotOffer,
+        case .registration, .registrationAnswer, .memberRecords, .snapshotNeeded, .snapshotWanted,
+            .snapshotOffer,
             .entriesWanted, .entriesFound:
             preconditionFailure("\(message.kind) is handled before terms are compared")
         }
@@ -80,8 +81,9 @@ extension RaftGroup {
         let peer = message.from
         switch message.kind {
         case .registration(let registration): receivedRegistration(registration, from: peer)
-        case .registrationAnswer(let incarnation, let verdict):
-            receivedVerdict(verdict, on: incarnation, from: peer)
+        case .registrationAnswer(let incarnation, let start, let verdict):
+            receivedVerdict(verdict, on: incarnation, start: start, from: peer)
+        case .memberRecords(let records): receivedRecords(records)
         case .snapshotNeeded(let minIndex, let sources):
             receivedSnapshotNeeded(atLeast: minIndex, sources: sources)
         case .snapshotWanted(let minIndex): receivedSnapshotWanted(atLeast: minIndex, from: peer)
@@ -106,8 +108,8 @@ extension RaftGroup {
             sendWhenDurable(.staleTerm, to: message.from)
         case .preVoteResponse, .voteResponse, .appendResponse, .heartbeatResponse,
             .readIndexRequest, .readIndexResponse, .staleTerm, .timeoutNow, .registration,
-            .registrationAnswer, .snapshotNeeded, .snapshotWanted, .snapshotOffer, .entriesWanted,
-            .entriesFound:
+            .registrationAnswer, .memberRecords, .snapshotNeeded, .snapshotWanted, .snapshotOffer,
+            .entriesWanted, .entriesFound:
             // Late: what they answer is over. A read that is still wanted is asked for again.
             break
         }

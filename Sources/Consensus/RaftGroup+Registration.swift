@@ -6,6 +6,10 @@ extension RaftGroup {
     mutating func receivedRegistration(_ registration: Registration, from peer: ReplicaID) {}
 
     mutating func receivedVerdict(
-        _ verdict: RegistrationVerdict, on incarnation: UInt64, from peer: ReplicaID
+        _ verdict: RegistrationVerdict, on incarnation: UInt64, start: UInt64, from peer: ReplicaID
     ) {}
+
+    mutating func receivedRecords(_ records: [PeerRecord]) {}
+
+    package var standing: Standing { .trusted }
 }

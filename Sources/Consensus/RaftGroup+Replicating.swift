@@ -148,7 +148,9 @@ extension RaftGroup {
         }
     }
 
-    mutating func receivedHeartbeatResponse(round: UInt64, from peer: ReplicaID) {
+    mutating func receivedHeartbeatResponse(
+        round: UInt64, hibernates: Bool, from peer: ReplicaID
+    ) {
         guard let i = leadership?.position(of: peer) else { return }
         guard round <= leadership!.round else {
             effects.faults.append(.unknownRound(from: peer, round: round))

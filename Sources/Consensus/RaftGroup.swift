@@ -35,8 +35,13 @@ package struct RaftGroup: Sendable {
     package let group: GroupID
     package let replica: ReplicaID
     package let settings: RaftSettings
-    /// Those that a truncation of the log's end can bring back, and the one in force, last.
+    /// The one in force where the log begins, and all that the log holds: the last is in force.
     var configurations: [ConfigurationEntry]
+    /// Another configuration may be in force than when the event began.
+    var configurationsTouched = false
+    var announcedConfiguration: ConfigurationEntry
+    /// Stores no commands, leads never (`Member.isWitness`).
+    package let isWitness: Bool
 
     package internal(set) var term: Term
     /// Whom this replica voted for in `term`.
@@ -102,6 +107,12 @@ package struct RaftGroup: Sendable {
         self.settings = settings
         self.log = log
         configurations = restored.configurations
+        announcedConfiguration = restored.configurations[restored.configurations.count - 1]
+        isWitness =
+            restored.isWitness
+            || restored.configurations.contains {
+                $0.configuration.member(replica)?.isWitness ?? false
+            }
         term = restored.hardState.term
         vote = restored.hardState.vote
         incarnation = restored.incarnation

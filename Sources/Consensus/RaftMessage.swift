@@ -28,8 +28,10 @@ package struct RaftMessage: Hashable, Sendable {
         case appendRequest(AppendRequest)
         case appendResponse(AppendResponse)
         case heartbeat(Heartbeat)
-        /// - Parameter round: the heartbeat's, returned.
-        case heartbeatResponse(round: UInt64)
+        /// - Parameter round: the heartbeat's, returned; zero from a replica whose word does not
+        ///   count yet (`Standing.registering`).
+        /// - Parameter hibernates: the sender sleeps, as the heartbeat had asked.
+        case heartbeatResponse(round: UInt64, hibernates: Bool = false)
         /// The commit index has moved up to here, which is no further than what this follower has
         /// acknowledged. Wants no answer: heartbeats repeat it.
         case commitNotice(commitIndex: LogIndex)
@@ -46,8 +48,11 @@ package struct RaftMessage: Hashable, Sendable {
 
         /// A replica has started (DESIGN, decision 7). Repeated until a quorum has answered.
         case registration(Registration)
-        /// - Parameter incarnation: of the registration that it answers.
-        case registrationAnswer(incarnation: UInt64, RegistrationVerdict)
+        /// - Parameters: of the registration that it answers.
+        case registrationAnswer(incarnation: UInt64, start: UInt64, RegistrationVerdict)
+        /// What the leader knows that the group's members have acknowledged, itself included:
+        /// everybody remembers it, so that it outlives the leader.
+        case memberRecords([PeerRecord])
         /// The leader's log no longer holds what the receiver needs: it wants a snapshot at or
         /// above `minIndex` from one of `sources`, in the order of preference.
         case snapshotNeeded(minIndex: LogIndex, sources: [ReplicaID])

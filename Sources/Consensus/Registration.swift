@@ -3,11 +3,24 @@ import Primitives
 /// What a replica tells its peers when it starts (DESIGN, decision 7).
 package struct Registration: Hashable, Sendable {
     package var incarnation: UInt64
+    /// Drawn from the start's seed: tells two starts apart that have the same incarnation, because
+    /// the disk that counts them was rolled back.
+    package var start: UInt64
+    /// The term that its disk has reached.
+    package var term: Term
     /// Where its log ends, durably.
     package var lastIndex: LogIndex
     package var lastTerm: Term
+    /// It has found itself out, and says so for good.
+    package var isQuarantined: Bool
 
-    package init(incarnation: UInt64, lastIndex: LogIndex, lastTerm: Term) {
+    package init(
+        incarnation: UInt64, start: UInt64, term: Term, lastIndex: LogIndex, lastTerm: Term,
+        isQuarantined: Bool = false
+    ) {
+        self.start = start
+        self.term = term
+        self.isQuarantined = isQuarantined
         self.incarnation = incarnation
         self.lastIndex = lastIndex
         self.lastTerm = lastTerm
@@ -19,6 +32,8 @@ package enum RegistrationVerdict: Hashable, Sendable {
     case registered
     /// The replica had started more often, or had acknowledged more: it has forgotten.
     case quarantined(PeerRecord)
+    /// Another start has had this incarnation.
+    case startedTwice
 }
 
 /// How far a replica may be relied on.

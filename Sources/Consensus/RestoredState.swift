@@ -22,6 +22,9 @@ package struct RestoredState: Hashable, Sendable {
     /// The state machine's state is gone or damaged: `appliedIndex` is what it had been, or zero,
     /// and a snapshot takes its place unless the log still begins with entry 1.
     package var stateIsLost = false
+    /// This seat is a witness's. Said by whoever gave it out, since a replica that joins gets
+    /// entries before the one that names it.
+    package var isWitness = false
 
     package init(
         hardState: HardState, configurations: [ConfigurationEntry], log: LogSummary,
