@@ -2,9 +2,12 @@ import Primitives
 
 // Every way in. Each method is one event, and ends with `finishEvent`.
 extension RaftGroup {
-    /// The first event, once: hands out what is committed and not yet applied.
+    /// The first event, once: hands out what is committed and not yet applied, and asks for what is
+    /// missing.
     package mutating func started() -> Effects {
-        finishEvent()
+        askForEntries()
+        snapshotsTicked()
+        return finishEvent()
     }
 
     /// One tick of the shell's clock has passed.
@@ -13,6 +16,8 @@ extension RaftGroup {
     package mutating func ticked(now: MonotonicTime? = nil) -> Effects {
         ticks += 1
         if leadership != nil { leaderTicked() } else { followerTicked() }
+        snapshotsTicked()
+        repairTicked()
         return finishEvent()
     }
 
@@ -62,6 +67,7 @@ extension RaftGroup {
             recordVote(of: replica, granted: true)
         }
         advanceCommit()
+        snapshotsAppended(ticket)
         return finishEvent()
     }
 
@@ -73,16 +79,18 @@ extension RaftGroup {
 
     /// The log's answer to one of `Effects.fetches`.
     package mutating func entriesFetched(_ fetched: FetchedEntries) -> Effects {
-        sendFetched(fetched)
+        if !sendFound(fetched) { sendFetched(fetched) }
         return finishEvent()
     }
 
     mutating func finishEvent() -> Effects {
+        settleMembership()
         sendCommitNotices()
-        while let range = log.nextHandout(settings) { effects.committed.append(range) }
+        handOut()
         issueWork()
         log.evict(settings)
         announceConfiguration()
+        announceZoneAlarms()
         let now = RoleChange(role: role, term: term, leader: leader)
         if now != announced {
             announced = now
@@ -91,6 +99,12 @@ extension RaftGroup {
         sharedSlice = nil
         defer { effects = Effects() }
         return effects
+    }
+
+    private mutating func handOut() {
+        // Of a witness's entries nobody can tell what they said.
+        guard !isWitness else { return log.skipHandouts() }
+        while let range = log.nextHandout(settings) { effects.committed.append(range) }
     }
 
     /// Turns what the event wrote into an `AppendWork`. Messages that waited for nothing leave now.
@@ -106,6 +120,8 @@ extension RaftGroup {
                 ticket: nextTicket, hardState: writesHardState ? hardState : nil,
                 replacedFrom: work.replacedFrom, entries: work.entries,
                 messagesAfterDurable: work.messages)
+            effects.append!.start = work.start
+            effects.append!.repaired = work.repaired
             log.issued(nextTicket)
             nextTicket = AppendTicket(nextTicket.rawValue + 1)
         }
