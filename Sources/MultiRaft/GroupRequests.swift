@@ -8,8 +8,9 @@ struct GroupProposals: Sendable {
     var held: [UInt64] = []
     /// Of other nodes' clients, to be appended at the end of this turn.
     var forwardedHere: [(forward: ForwardedProposals, origin: NodeID)] = []
-    /// Nothing is forwarded before this tick: the leader could not be reached.
-    var forwardsFromTick: UInt64 = 0
+    /// In this term nothing is forwarded before this tick: its leader could not be reached, or did
+    /// not take it. Without a pause the two would send it to and fro.
+    var forwardPause: (term: Term, untilTick: UInt64) = (.zero, 0)
 
     struct Pending: Sendable {
         let command: Bytes

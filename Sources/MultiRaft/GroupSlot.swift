@@ -14,8 +14,8 @@ struct GroupSlot: Sendable {
     var activePosition: Int?
     /// The tick at which the group is woken, whatever else happens.
     var wakeDeadline: UInt64?
-    /// The leader's node has started anew, and the group is to be woken for it.
-    var leaderHasRestarted = false
+    /// The node that led this term has started anew, and so leads it no more.
+    var termLostByRestart: Term?
     /// The latest round that left with a heartbeat, and its term: a later one does not wait.
     var sentRound: (term: Term, round: UInt64) = (.zero, 0)
 

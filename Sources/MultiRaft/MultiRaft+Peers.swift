@@ -30,11 +30,9 @@ extension MultiRaft {
             turn.effects.nodeChanges.append(.heard(node))
         }
         if hasRestarted {
-            let groups = groupsAsleep { $0.leaderNode == node }
+            let groups = scheduleWakes(because: node, hasRestarted: true)
             turn.effects.nodeChanges.append(
-                .restarted(
-                    node, incarnation: batch.incarnation, groupsToWake: groups.count))
-            scheduleWakes(groups, because: node, restarted: true)
+                .restarted(node, incarnation: batch.incarnation, groupsToWake: groups))
         }
         return true
     }
@@ -46,12 +44,8 @@ extension MultiRaft {
         {
             let node = peers[at].node
             peers[at].isHeard = false
-            let groups = groupsAsleep { slot in
-                slot.leaderNode == node
-                    || slot.raft.role == .leader && slot.peerNodes.contains(node)
-            }
-            turn.effects.nodeChanges.append(.lost(node, groupsToWake: groups.count))
-            scheduleWakes(groups, because: node, restarted: false)
+            let groups = scheduleWakes(because: node, hasRestarted: false)
+            turn.effects.nodeChanges.append(.lost(node, groupsToWake: groups))
         }
     }
 
@@ -65,14 +59,5 @@ extension MultiRaft {
             turn.outgoing.append(
                 NodeHeartbeat(wantsAnswer: peer.sleepers > 0), to: peer.node, incarnation)
         }
-    }
-
-    /// Looks at each group, and is done only when a node is lost or has restarted. Ascending.
-    private func groupsAsleep(_ matches: (GroupSlot) -> Bool) -> [GroupID] {
-        var found: [GroupID] = []
-        for slot in slots where slot.activePosition == nil && matches(slot) {
-            found.append(slot.raft.group)
-        }
-        return found.sorted()
     }
 }

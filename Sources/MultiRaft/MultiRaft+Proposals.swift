@@ -75,9 +75,7 @@ extension MultiRaft {
         if slots[place].raft.role == .leader {
             slots[place].proposals.held = []
             append(held, place: place, wallClock: wallClock)
-        } else if let leader = slots[place].leaderNode,
-            slots[place].proposals.forwardsFromTick <= ticks
-        {
+        } else if let leader = slots[place].leaderNode, mayForward(place) {
             slots[place].proposals.held = []
             forward(held, to: leader, place: place)
         }
@@ -87,11 +85,11 @@ extension MultiRaft {
         let commands = sequences.compactMap { slots[place].proposals.pending[$0]?.command }
         switch propose(commands, place: place, wallClock: wallClock) {
         case .accepted(let term, _, _): sent(sequences, in: term, place: place)
-        case .refused(.notLeader):
+        case .refused(.notLeader), .refused(.transferInProgress):
             slots[place].proposals.held.append(contentsOf: sequences)
         case nil:
             for sequence in sequences { fail(sequence, at: place, with: .overloaded) }
-        case .refused:
+        case .refused(.uncommittedTailFull), .refused(.entryTooLarge):
             // All or none were taken: let those in that still fit, and refuse the rest by name.
             if sequences.count > 1 {
                 for sequence in sequences { append([sequence], place: place, wallClock: wallClock) }
@@ -128,6 +126,11 @@ extension MultiRaft {
 
     // MARK: Through the leader
 
+    private func mayForward(_ place: Int) -> Bool {
+        let pause = slots[place].proposals.forwardPause
+        return slots[place].raft.term != pause.term || ticks >= pause.untilTick
+    }
+
     private mutating func forward(_ sequences: [UInt64], to leader: NodeID, place: Int) {
         let term = slots[place].raft.term
         let empty = ForwardedProposals(
@@ -163,8 +166,10 @@ extension MultiRaft {
         }
         switch propose(forward.commands, place: place, wallClock: wallClock) {
         case .accepted: break
-        case .refused(.notLeader): refuse(forward, to: origin, .notLeader)
-        case nil, .refused: refuse(forward, to: origin, .overloaded)
+        case .refused(.notLeader), .refused(.transferInProgress):
+            refuse(forward, to: origin, .notLeader)
+        case nil, .refused(.uncommittedTailFull), .refused(.entryTooLarge):
+            refuse(forward, to: origin, .overloaded)
         }
     }
 
@@ -184,7 +189,9 @@ extension MultiRaft {
                 continue
             }
             switch refused.reason {
-            case .notLeader: hold([sequence], place: place)
+            case .notLeader:
+                slots[place].proposals.forwardPause = (refused.term, ticks + 1)
+                hold([sequence], place: place)
             case .overloaded: fail(sequence, at: place, with: .overloaded)
             }
         }
@@ -192,7 +199,7 @@ extension MultiRaft {
 
     mutating func forwardNotSent(_ forward: ForwardedProposals) {
         guard let place = places[forward.group] else { return }
-        slots[place].proposals.forwardsFromTick = ticks + 1
+        slots[place].proposals.forwardPause = (forward.term, ticks + 1)
         hold(
             forward.sequences.filter {
                 slots[place].proposals.pending[$0]?.sentTerm == forward.term

@@ -41,10 +41,10 @@ package struct MultiRaft: Sendable {
     package internal(set) var ticks: UInt64 = 0
     /// Nodes that members of the groups sit on, ascending.
     var peers: [PeerNode] = []
-    /// Groups to be woken because of a lost node, in the order of their ticks.
+    /// Groups to be told that a node is lost.
     var wakes = WakeQueue()
     var deadlines = DeadlineQueue()
-    /// Draws the order in which groups are woken.
+    /// Draws when groups are told that a node is lost.
     var generator: SeededGenerator
 
     /// Groups with proposals or reads to be sent as soon as there is a leader.
@@ -67,7 +67,7 @@ package struct MultiRaft: Sendable {
 
     /// - Parameters:
     ///   - groups: at most one replica of each group; they are started by `started()`.
-    ///   - seed: of the order in which groups are woken; differs between nodes.
+    ///   - seed: of when groups are told that a node is lost; differs between nodes.
     package init(
         node: NodeID, incarnation: UInt64, settings: MultiRaftSettings, groups: [RaftGroup] = [],
         seed: UInt64

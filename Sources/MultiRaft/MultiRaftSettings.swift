@@ -40,12 +40,4 @@ package struct MultiRaftSettings: Hashable, Sendable {
         self.maxForwardBytes = maxForwardBytes
         self.maxLearnedSeats = maxLearnedSeats
     }
-
-    /// When a node is found lost, the others need a heartbeat interval, at most, to find out too;
-    /// a campaign before that would be refused by those that still believe in the leader.
-    var wakeDelayTicks: UInt64 { UInt64(2 * heartbeatTicks) }
-
-    /// Over how many ticks the groups of a lost node are woken: 10,000 campaigns in one tick would
-    /// hold up all else, and what remains of two election timeouts is for the campaigns themselves.
-    var wakeSpreadTicks: UInt64 { UInt64(max(1, electionTimeoutTicks * 2 / 5)) }
 }

@@ -33,11 +33,11 @@ package struct NodeMessages: Hashable, Sendable {
                 GroupHeartbeat(
                     group: message.group, from: message.from, to: message.to, term: message.term,
                     heartbeat: heartbeat))
-        case .heartbeatResponse(let round):
+        case .heartbeatResponse(let round, let hibernates):
             heartbeatAnswers.append(
                 GroupHeartbeatAnswer(
                     group: message.group, from: message.from, to: message.to, term: message.term,
-                    round: round))
+                    round: round, hibernates: hibernates))
         default: messages.append(message)
         }
     }
@@ -101,17 +101,23 @@ package struct GroupHeartbeatAnswer: Hashable, Sendable {
     package var to: ReplicaID
     package var term: Term
     package var round: UInt64
+    package var hibernates: Bool
 
-    package init(group: GroupID, from: ReplicaID, to: ReplicaID, term: Term, round: UInt64) {
+    package init(
+        group: GroupID, from: ReplicaID, to: ReplicaID, term: Term, round: UInt64,
+        hibernates: Bool = false
+    ) {
         self.group = group
         self.from = from
         self.to = to
         self.term = term
         self.round = round
+        self.hibernates = hibernates
     }
 
     package var message: RaftMessage {
         RaftMessage(
-            group: group, from: from, to: to, term: term, kind: .heartbeatResponse(round: round))
+            group: group, from: from, to: to, term: term,
+            kind: .heartbeatResponse(round: round, hibernates: hibernates))
     }
 }

@@ -42,7 +42,8 @@ package struct ForwardedProposals: Hashable, Sendable {
 /// The receiver's forwarded commands were not appended, and never will be by that message.
 package struct ForwardRefused: Hashable, Sendable {
     package enum Reason: UInt8, Sendable {
-        /// Not the leader of that term: the origin looks for the leader and sends again.
+        /// Not the leader of that term, or one that hands over: the origin looks for the leader and
+        /// sends again.
         case notLeader = 1
         /// The leader's uncommitted tail is full: the client is told to slow down.
         case overloaded = 2

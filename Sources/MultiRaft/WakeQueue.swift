@@ -1,6 +1,6 @@
 import Primitives
 
-/// Groups to be woken, in the order of their ticks.
+/// Groups to be told that a node is lost, in the order of their ticks.
 struct WakeQueue: Sendable {
     struct Wake: Sendable {
         let tick: UInt64
@@ -8,18 +8,14 @@ struct WakeQueue: Sendable {
         let lost: NodeID
     }
 
-    /// One for each loss of a node that is not done: few, and each ascending.
+    /// One for each loss that is not done: few, and each ascending.
     private var runs: [(wakes: [Wake], head: Int)] = []
 
     var count: Int { runs.reduce(0) { $0 + $1.wakes.count - $1.head } }
 
-    /// Those of one loss come in the order of their ticks.
-    mutating func append(_ wake: Wake) {
-        if let last = runs.last?.wakes.last, last.lost == wake.lost, last.tick <= wake.tick {
-            runs[runs.count - 1].wakes.append(wake)
-        } else {
-            runs.append((wakes: [wake], head: 0))
-        }
+    /// - Parameter wakes: ascending by tick.
+    mutating func append(_ wakes: [Wake]) {
+        if !wakes.isEmpty { runs.append((wakes: wakes, head: 0)) }
     }
 
     mutating func popFirst(at tick: UInt64) -> Wake? {
@@ -31,47 +27,5 @@ struct WakeQueue: Sendable {
             return wake
         }
         return nil
-    }
-}
-
-/// Wake deadlines: a binary heap by tick, then group.
-struct DeadlineQueue: Sendable {
-    private var heap: [(tick: UInt64, group: GroupID)] = []
-
-    var count: Int { heap.count }
-
-    private func isBefore(_ a: Int, _ b: Int) -> Bool {
-        (heap[a].tick, heap[a].group) < (heap[b].tick, heap[b].group)
-    }
-
-    mutating func insert(_ tick: UInt64, _ group: GroupID) {
-        heap.append((tick: tick, group: group))
-        var at = heap.count - 1
-        while at > 0, isBefore(at, (at - 1) / 2) {
-            heap.swapAt(at, (at - 1) / 2)
-            at = (at - 1) / 2
-        }
-    }
-
-    /// The earliest that is not above this tick.
-    mutating func popFirst(at tick: UInt64) -> (tick: UInt64, group: GroupID)? {
-        guard let first = heap.first, first.tick <= tick else { return nil }
-        heap.swapAt(0, heap.count - 1)
-        heap.removeLast()
-        var at = 0
-        while true {
-            var least = at
-            for child in [2 * at + 1, 2 * at + 2] where child < heap.count {
-                if isBefore(child, least) { least = child }
-            }
-            if least == at { break }
-            heap.swapAt(at, least)
-            at = least
-        }
-        return first
-    }
-
-    func contains(_ tick: UInt64, _ group: GroupID) -> Bool {
-        heap.contains { $0.tick == tick && $0.group == group }
     }
 }
