@@ -57,6 +57,7 @@ let package = Package(
         // Pure ring: values in, values out. No Foundation, NIO, logging, clock, randomness, async.
         pure("Primitives"),
         pure("Consensus", ["Primitives"]),
+        pure("MultiRaft", ["Primitives", "Consensus"]),
         pure("ReplicatedLog", ["Primitives"]),
         pure("RecordModel", ["Primitives"]),
         pure("StorageEngine", ["Primitives"]),
@@ -131,6 +132,7 @@ let package = Package(
         test("HygieneTests", []),
         test("PrimitivesTests", ["Primitives"]),
         test("ConsensusTests", ["Consensus", "Primitives"]),
+        test("MultiRaftTests", ["MultiRaft", "Consensus", "Primitives"]),
         test("ReplicatedLogTests", ["ReplicatedLog", "Primitives"]),
         // Damages RocksDB directories, and says what becomes of them: StorageEngineTests runs it.
         .target(name: "FailingFiles", path: "Tests/FailingFiles"),
