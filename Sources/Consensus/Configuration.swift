@@ -6,7 +6,7 @@ import Primitives
 /// Invariants:
 /// 1. `members` are ascending by replica, each once, and are exactly those of the sets below.
 /// 2. No learner is a voter; whoever is in `learnersNext` is an outgoing voter and not an incoming.
-/// 3. `learnersNext` and `leavesAutomatically` say something only while the voters are joint.
+/// 3. `learnersNext` is empty and `leavesAutomatically` true while the voters are not joint.
 package struct Configuration: Hashable, Sendable {
     package let voters: JointConfiguration
     /// Receive the log and do not count (thesis §4.2.1). Ascending.
@@ -28,7 +28,7 @@ package struct Configuration: Hashable, Sendable {
         self.voters = voters
         self.learners = Self.ascending(learners)
         self.learnersNext = Self.ascending(learnersNext)
-        self.leavesAutomatically = leavesAutomatically
+        self.leavesAutomatically = leavesAutomatically || !voters.isJoint
         self.zoneRule = zoneRule
         precondition(
             !self.learners.contains(where: voters.contains), "a learner of \(learners) is a voter")
@@ -68,8 +68,8 @@ package struct Member: Hashable, Sendable {
     /// Among replicas that could lead, a higher one is preferred; never at the price of safety or
     /// of availability.
     package var priority: UInt8
-    /// Stores index and term of entries, not what they hold; votes, never campaigns, never counts
-    /// towards the zone rule.
+    /// Stores index, term and stamp of entries, not what commands say; votes, never campaigns, never
+    /// counts towards the zone rule. A seat is a witness's from its beginning to its end.
     package var isWitness: Bool
 
     package init(

@@ -31,7 +31,7 @@ package enum LeaveMode: Hashable, Sendable {
 }
 
 /// Why a change was not proposed.
-package enum ConfigurationRefusal: Hashable, Sendable {
+package enum ConfigurationRefusal: Error, Hashable, Sendable {
     case notLeader(leader: ReplicaID?)
     /// A change is not committed, or the configuration is joint.
     case changeInProgress(index: LogIndex)

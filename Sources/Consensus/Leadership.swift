@@ -5,7 +5,7 @@ struct Leadership: Sendable {
     /// The empty entry that opened the term. Once it is committed, the commit index is that of the
     /// whole group (thesis §6.4, step 1).
     let openingIndex: LogIndex
-    /// All other members, ascending.
+    /// All other members, and for a while whoever was one; ascending.
     var progress: [Progress] = []
     var heartbeatElapsed = 0
     var quorumElapsed = 0
@@ -24,6 +24,9 @@ struct Leadership: Sendable {
     /// Up to here entries are committed, and durable on the leader's own disk.
     var tailFloor: LogIndex
 
+    /// What a quorum holds, and the zone rule holds back.
+    var zoneWait: ZoneWait?
+
     /// The latest read round that heartbeats carry, and the latest that a quorum has confirmed.
     var round: UInt64 = 0
     var confirmedRound: UInt64 = 0
@@ -31,6 +34,12 @@ struct Leadership: Sendable {
     var heldReads: [ReadOrigin] = []
     /// Wait for their round, ascending.
     var pendingReads = Queue<PendingRead>()
+
+    struct ZoneWait: Hashable, Sendable {
+        /// At a quorum when the wait began; it is over once this is committed.
+        let index: LogIndex
+        var ticks = 0
+    }
 
     init(openingIndex: LogIndex, tailFloor: LogIndex) {
         self.openingIndex = openingIndex

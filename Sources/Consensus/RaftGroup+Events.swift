@@ -2,9 +2,12 @@ import Primitives
 
 // Every way in. Each method is one event, and ends with `finishEvent`.
 extension RaftGroup {
-    /// The first event, once: hands out what is committed and not yet applied.
+    /// The first event, once: hands out what is committed and not yet applied, and asks for what is
+    /// missing.
     package mutating func started() -> Effects {
         beginRegistration()
+        askForEntries()
+        snapshotsTicked()
         return finishEvent()
     }
 
@@ -17,6 +20,8 @@ extension RaftGroup {
         ticks += 1
         registrationTicked()
         if leadership != nil { leaderTicked() } else { followerTicked() }
+        snapshotsTicked()
+        repairTicked()
         return finishEvent()
     }
 
@@ -70,6 +75,7 @@ extension RaftGroup {
             recordVote(of: replica, granted: true)
         }
         advanceCommit()
+        snapshotsAppended(ticket)
         return finishEvent()
     }
 
@@ -81,18 +87,20 @@ extension RaftGroup {
 
     /// The log's answer to one of `Effects.fetches`.
     package mutating func entriesFetched(_ fetched: FetchedEntries) -> Effects {
-        sendFetched(fetched)
+        if !sendFound(fetched) { sendFetched(fetched) }
         return finishEvent()
     }
 
     mutating func finishEvent() -> Effects {
         concludeTransfer()
+        settleMembership()
         announceQuarantined()
         sendCommitNotices()
-        while let range = log.nextHandout(settings) { effects.committed.append(range) }
+        handOut()
         issueWork()
         log.evict(settings)
         announceConfiguration()
+        announceZoneAlarms()
         let now = RoleChange(role: role, term: term, leader: leader)
         if now != announced {
             announced = now
@@ -101,6 +109,12 @@ extension RaftGroup {
         sharedSlice = nil
         defer { effects = Effects() }
         return effects
+    }
+
+    private mutating func handOut() {
+        // Of a witness's entries nobody can tell what they said.
+        guard !isWitness else { return log.skipHandouts() }
+        while let range = log.nextHandout(settings) { effects.committed.append(range) }
     }
 
     /// Turns what the event wrote into an `AppendWork`. Messages that waited for nothing leave now.
@@ -118,6 +132,8 @@ extension RaftGroup {
                 replacedFrom: work.replacedFrom, entries: work.entries,
                 messagesAfterDurable: work.messages)
             append.peers = work.peers
+            append.start = work.start
+            append.repaired = work.repaired
             effects.append = append
             log.issued(nextTicket)
             nextTicket = AppendTicket(nextTicket.rawValue + 1)

@@ -98,7 +98,9 @@ extension RaftGroup {
         promisedUntil = 0
         guard candidacy == nil else { return }
         let further = priorityWait / 2
-        let spread = priorityWait > 0 || hasPriorities ? settings.electionTimeoutTicks / 2
+        let spread =
+            priorityWait > 0 || hasPriorities
+            ? settings.electionTimeoutTicks / 2
             : settings.electionTimeoutTicks
         electionElapsed = 0
         electionWait = 1 + further + Int(generator.next() % UInt64(max(1, spread)))
@@ -116,6 +118,7 @@ extension RaftGroup {
             && log.appendsInFlight.isEmpty && log.commitIndex == log.lastIndex
             && log.durableIndex == log.lastIndex && log.handedIndex == log.lastIndex
             && log.lastTerm == term && forwarded.count == 0
+            && log.damage.isEmpty && !log.needsSnapshot && snapshots.search == nil
             && configurationIndex <= log.commitIndex && !configuration.voters.isJoint
     }
 

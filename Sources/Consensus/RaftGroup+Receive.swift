@@ -89,9 +89,11 @@ extension RaftGroup {
             receivedVerdict(verdict, on: incarnation, start: start, from: peer)
         case .memberRecords(let records): receivedRecords(records, from: peer)
         case .snapshotNeeded(let minIndex, let sources):
-            receivedSnapshotNeeded(atLeast: minIndex, sources: sources)
+            receivedSnapshotNeeded(
+                atLeast: minIndex, sources: sources, from: peer, term: message.term)
         case .snapshotWanted(let minIndex): receivedSnapshotWanted(atLeast: minIndex, from: peer)
-        case .snapshotOffer(let metadata): receivedSnapshotOffer(metadata, from: peer)
+        case .snapshotOffer(let metadata):
+            receivedSnapshotOffer(metadata, from: peer, term: message.term)
         case .entriesWanted(let wanted): receivedEntriesWanted(wanted, from: peer)
         case .entriesFound(let entries): receivedEntriesFound(entries, from: peer)
         default: return false
@@ -142,6 +144,10 @@ extension RaftGroup {
     private mutating func heardLeader(_ peer: ReplicaID) -> Bool {
         if let leader, leader != peer {
             effects.faults.append(.secondLeader(from: peer, known: leader, term: term))
+            return false
+        }
+        guard !configuration.isWitness(peer) else {
+            effects.faults.append(.notALeader(from: peer))
             return false
         }
         if leader == nil || candidacy != nil { becomeFollower(term: term, leader: peer) }

@@ -72,7 +72,7 @@ extension RaftGroup {
                 quarantine(.behindRecord(of: peer, record))
                 return
             }
-            // A late copy of the registration met what this very start has done since.
+        // A late copy of the registration met what this very start has done since.
         }
         if !ownStart.answered.contains(peer) { ownStart.answered.append(peer) }
         concludeRegistration()

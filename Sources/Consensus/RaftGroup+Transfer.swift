@@ -69,11 +69,6 @@ extension RaftGroup {
         return best?.replica
     }
 
-    /// Heard within an election timeout.
-    func isLive(_ progress: Progress) -> Bool {
-        progress.heardAt.map { ticks < $0 + UInt64(settings.electionTimeoutTicks) } ?? false
-    }
-
     /// Tells the target to campaign once it has everything, and again each heartbeat interval: a
     /// target that has heard it campaigns in a later term and takes no notice.
     mutating func driveTransfer() {

@@ -8,8 +8,9 @@ import Primitives
 ///
 /// Invariants, checked by `checkInvariants(since:)`; "durable" means acknowledged by `appended`:
 ///
-/// 1. `firstIndex - 1 ≤ appliedIndex ≤ handedIndex ≤ min(commitIndex, durableIndex)`, and
-///    `commitIndex, durableIndex ≤ lastIndex`.
+/// 1. `appliedIndex ≤ handedIndex ≤ min(commitIndex, durableIndex)`, and
+///    `firstIndex - 1 ≤ commitIndex, durableIndex ≤ lastIndex`. Either `firstIndex - 1 ≤
+///    appliedIndex`, or a snapshot is needed and nothing is handed out.
 /// 2. Terms never fall along the log, and none is above `term`.
 /// 3. The cache ends with the log, agrees with the log's terms, has strictly rising stamps that do
 ///    not exceed `lastTimestamp`, and holds every entry that is not durable.
@@ -17,12 +18,23 @@ import Primitives
 /// 5. At most one of candidacy and leadership exists. Whoever campaigns for votes or leads has
 ///    voted for itself; `leader` is this replica exactly when it leads.
 /// 6. Leader: `matchIndex < nextIndex` and `matchIndex ≤ lastIndex` for every other member, and
-///    nothing is in flight while probing.
+///    nothing is in flight but while replicating. To whom a snapshot is needed, `nextIndex` is in
+///    the log's reach when it was told.
 /// 7. Leader: appends in flight never exceed their count, nor their bytes by more than one message.
-/// 8. Leader: what is committed is durable at a quorum, as soon as the term has committed.
+/// 8. Leader: what is committed is durable at a quorum, as soon as the term has committed: of the
+///    configuration in force, or while this one is not committed, of the one before.
 /// 9. Appends in flight to storage have rising tickets and ends not above the log's.
 /// 10. Reads waiting never exceed their limit; a leader's are ordered by round, and no round beyond
 ///     the next is asked for.
+/// 15. Configurations ascend; the first is in force where the log begins, the others are in the log,
+///     and each follows from the one before it by one legal step.
+/// 16. Whoever campaigns or leads is no witness, and a voter of the configuration in force or of one
+///     that may yet come back into force.
+/// 17. Leader: there is `Progress` for exactly the other members, and for some that were members and
+///     are leaving. As soon as the term has committed, at most one change of voters is not committed.
+/// 18. A witness hands nothing out and holds no command.
+/// 19. Leader: what is committed is durable in as many zones as the rule asks for, as soon as the term
+///     and the configuration that states the rule are committed.
 ///
 /// Between an earlier moment and a later one:
 ///
@@ -42,6 +54,7 @@ package struct RaftGroup: Sendable {
     var announcedConfiguration: ConfigurationEntry
     /// Stores no commands, leads never (`Member.isWitness`).
     package let isWitness: Bool
+    var zoneAlarms = ZoneAlarms()
 
     package internal(set) var term: Term
     /// Whom this replica voted for in `term`.
@@ -70,6 +83,10 @@ package struct RaftGroup: Sendable {
     var clock: MonotonicTime?
     /// With leases: the tick until which no vote is given. Covers what was promised before a start.
     var promisedUntil: UInt64
+    var snapshots = SnapshotTraffic()
+    var repair = Repair()
+    /// Entries were damaged at the start, and `configurations` may lack those among them.
+    var configurationsMayLack: Bool
 
     let incarnation: UInt64
     /// Since the start.
@@ -91,6 +108,8 @@ package struct RaftGroup: Sendable {
 
     /// The parts of an `AppendWork`.
     struct PendingWork: Sendable {
+        var start: LogStart?
+        var repaired: [LogEntry] = []
         var writesHardState = false
         var replacedFrom: LogIndex?
         var entries: [LogEntry] = []
@@ -98,7 +117,8 @@ package struct RaftGroup: Sendable {
         var messages: [RaftMessage] = []
 
         var writesNothing: Bool {
-            !writesHardState && replacedFrom == nil && entries.isEmpty && peers.isEmpty
+            start == nil && repaired.isEmpty && !writesHardState && replacedFrom == nil
+                && entries.isEmpty && peers.isEmpty
         }
     }
 
@@ -120,23 +140,33 @@ package struct RaftGroup: Sendable {
         guard restored.configurations.allSatisfy({ !$0.configuration.voters.incoming.isEmpty }),
             !restored.configurations.isEmpty
         else { throw .noVoters }
-        let log = try RaftLog(restored)
+        var log = try RaftLog(restored)
         guard log.lastTerm <= restored.hardState.term else {
             throw .logAheadOfTerm(lastTerm: log.lastTerm, term: restored.hardState.term)
         }
+        let interrupted = restored.interruptedInstall(of: try LogTerms(restored.log))
+        let configurations = interrupted.map { [$0.configuration] } ?? restored.configurations
+        guard configurations[0].index <= log.firstIndex.previous,
+            configurations[configurations.count - 1].index <= log.lastIndex,
+            zip(configurations, configurations.dropFirst()).allSatisfy({ $0.index < $1.index })
+        else { throw .inconsistentConfigurations }
         self.group = group
         self.replica = replica
         self.settings = settings
-        self.log = log
-        configurations = restored.configurations
-        announcedConfiguration = restored.configurations[restored.configurations.count - 1]
         isWitness =
             restored.isWitness
-            || restored.configurations.contains {
+            || configurations.contains {
                 $0.configuration.member(replica)?.isWitness ?? false
             }
+        if isWitness { log.skipHandouts() }
+        self.log = log
+        self.configurations = configurations
+        announcedConfiguration = configurations[configurations.count - 1]
         term = restored.hardState.term
-        vote = restored.hardState.vote
+        // A replica that does not know for whom it voted must not vote again. A vote for itself
+        // keeps it from that: it campaigns in later terms only.
+        vote = restored.voteIsUnknown ? replica : restored.hardState.vote
+        configurationsMayLack = !log.damage.isEmpty
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)
         var startGenerator = SeededGenerator(seed: ~seed)
@@ -155,6 +185,12 @@ package struct RaftGroup: Sendable {
         peerMemory = PeerMemory(restored.peers.filter { $0.replica != replica })
         promisedUntil = UInt64(settings.electionTimeoutTicks)
         announced = RoleChange(role: .follower, term: restored.hardState.term, leader: nil)
+        work.writesHardState = restored.voteIsUnknown
+        if let snapshot = interrupted {
+            work.start = LogStart(
+                index: snapshot.index, term: snapshot.term, timestamp: snapshot.timestamp,
+                inForce: snapshot.configuration, replacesAll: true)
+        }
         restartElectionWait()
     }
 
