@@ -1,5 +1,6 @@
 import Consensus
 import Primitives
+import RecordModel
 
 /// What the checkers know of the world, from outside: they see disks, messages, what is handed out
 /// and what clients are told, and trust no replica's word.
@@ -16,6 +17,8 @@ struct Checks {
         var digests: [LogIndex: UInt64] = [:]
         /// Every entry ever written to any disk, and the term of the one before it.
         var written: [EntryName: (fingerprint: UInt64, previous: Term)] = [:]
+        /// Where each proposal was applied.
+        var proposals: [ProposalID: LogIndex] = [:]
         /// The last entry that a client was told of.
         var acknowledged = LogIndex.zero
     }
@@ -78,11 +81,12 @@ extension LogEntry {
     }
 }
 
-/// A replica just before an event.
-struct Before {
+/// A replica at one moment.
+struct Glance: Equatable {
     var role: Role
     var term: Term
     var commitIndex: LogIndex
+    var lastIndex: LogIndex
     var configuration: ConfigurationEntry
     var isHibernating: Bool
 
@@ -90,6 +94,7 @@ struct Before {
         role = raft.role
         term = raft.term
         commitIndex = raft.commitIndex
+        lastIndex = raft.lastIndex
         configuration = ConfigurationEntry(
             index: raft.configurationIndex, configuration: raft.configuration)
         isHibernating = raft.isHibernating

@@ -1,33 +1,71 @@
 import Consensus
+import MultiRaft
 import Primitives
 
 // The checkers' look at one event of one replica. The names are those of the thesis, figure 3.2.
 extension World {
-    func look(_ node: Node, _ seat: Seat, _ before: Before, _ effects: Effects) {
-        guard let raft = seat.raft else { return }
-        for fault in effects.faults {
-            reach(.contractBreach)
-            fail("replica \(raft.replica) of group \(raft.group) met a breach: \(fault)")
-        }
-        if let work = effects.append { checkWriting(work, seat, raft) }
-        if raft.commitIndex > before.commitIndex { checkCommit(from: before, seat, raft) }
+    func look(_ node: Node, _ seat: Seat) {
+        guard let raft = node.core?.group(spec(seat).id) else { return }
+        let glance = Glance(raft)
+        let before = seat.last ?? glance
+        let isFirst = seat.last == nil
+        seat.last = glance
+        if raft.commitIndex > before.commitIndex || isFirst { checkCommit(from: before, seat, raft) }
         if raft.role == .leader && (before.role != .leader || before.term < raft.term) {
             checkElected(seat, raft)
         }
-        notePaths(before, raft, effects)
-        if checks.isSampled(every: 61) { checkInvariants(seat, raft) }
-        trace.mix(raft.term.rawValue &+ raft.commitIndex.rawValue << 24)
-        trace.mix(raft.lastIndex.rawValue &+ raft.durableIndex.rawValue << 32)
-        if let change = effects.roleChange {
+        notePaths(before, glance)
+        if checks.isSampled(every: 131) { checkInvariants(seat, raft) }
+        guard before != glance else { return }
+        trace.mix(glance.term.rawValue &+ glance.commitIndex.rawValue << 24)
+        trace.mix(glance.lastIndex.rawValue)
+        if before.role != glance.role || before.term != glance.term {
             trace.note(
-                now,
-                "node \(node.id) group \(raft.group) is \(change.role) in term \(change.term), "
-                    + "leader \(change.leader?.description ?? "none")")
+                now, "node \(node.id) group \(raft.group) is \(glance.role) in term \(glance.term)")
         }
-        if let change = effects.configurationChange {
-            trace.note(
-                now, "node \(node.id) group \(raft.group) configuration \(change.index): "
-                    + "\(change.configuration.voters) learners \(change.configuration.learners)")
+    }
+
+    /// What a turn hands out.
+    func checkTurn(_ node: Node, _ effects: NodeEffects) {
+        for complaint in checks.complaints { fail(complaint) }
+        for fault in effects.faults {
+            switch fault {
+            // Whom nobody has told of: the message is lost, as any may be.
+            case .noAddress: continue
+            case .breach, .foreignSeat:
+                reach(.contractBreach)
+                fail("node \(node.id) met a breach: \(fault)")
+            }
+        }
+        for batch in effects.outgoing { checkLeaving(batch.messages, node) }
+        for ended in effects.transfersEnded {
+            switch ended.value {
+            case .done: reach(.transferDone)
+            case .timedOut: reach(.transferTimedOut)
+            case .leadershipLost: reach(.transferLost)
+            }
+        }
+        for work in effects.append?.works ?? [] where work.value.replacedFrom != nil {
+            reach(.entriesReplaced)
+            if node.isLogBusy { reach(.entriesReplacedInFlight) }
+        }
+        if checks.isSampled(every: 211), let core = node.core {
+            for broken in core.checkInvariants(since: node.earlier) {
+                fail("node \(node.id): \(broken)")
+            }
+            node.earlier = core
+        }
+    }
+
+    func noteMessages(_ messages: NodeMessages) {
+        if !messages.forwards.isEmpty { reach(.proposalForwarded) }
+        for message in messages.messages {
+            switch message.kind {
+            case .staleTerm: reach(.staleTermTold)
+            case .appendResponse(.rejected): reach(.appendRejected)
+            case .readIndexRequest: reach(.readForwarded)
+            default: break
+            }
         }
     }
 
@@ -64,7 +102,7 @@ extension World {
     }
 
     /// What is committed stays so, is the same everywhere, and is durable at a quorum.
-    private func checkCommit(from before: Before, _ seat: Seat, _ raft: RaftGroup) {
+    private func checkCommit(from before: Glance, _ seat: Seat, _ raft: RaftGroup) {
         var index = before.commitIndex.next
         while index <= raft.commitIndex {
             defer { index = index.next }
@@ -120,23 +158,38 @@ extension World {
     /// "Log Matching: if two logs contain an entry with the same index and term, then the logs are
     /// identical in all entries up through the given index." By induction: an entry of one index and
     /// term is always the same, and so is the term of the entry before it.
-    private func checkWriting(_ work: AppendWork, _ seat: Seat, _ raft: RaftGroup) {
+    func checkWriting(_ work: AppendWork, _ seat: Seat) {
+        guard let first = work.entries.first else { return }
+        var previous = work.start.map { $0.index == first.index.previous ? $0.term : nil } ?? nil
+        if previous == nil { previous = seat.ledger.term(at: first.index.previous) }
         for entry in work.entries {
+            defer { previous = entry.term }
+            guard let before = previous else { continue }
             let name = Checks.EntryName(index: entry.index, term: entry.term)
-            guard let previous = raft.term(at: entry.index.previous) else { continue }
             let print = entry.fingerprint
             guard let known = checks.groups[seat.group].written[name] else {
-                checks.groups[seat.group].written[name] = (print, previous)
+                checks.groups[seat.group].written[name] = (print, before)
                 continue
             }
-            if known.fingerprint != print || known.previous != previous {
+            if known.fingerprint != print || known.previous != before {
                 fail(
                     """
-                    group \(raft.group): replica \(raft.replica) writes another entry \
+                    group \(spec(seat).id): replica \(seat.replica) writes another entry \
                     \(entry.index) of term \(entry.term) than is known
                     """)
             }
         }
+    }
+
+    /// A proposal takes effect once, wherever it went.
+    func checkOnce(_ answer: MachineAnswer, _ seat: Seat) {
+        let known = checks.groups[seat.group].proposals[answer.proposal] ?? answer.index
+        if known != answer.index {
+            fail(
+                "group \(spec(seat).id): proposal \(answer.proposal) is applied at \(known) and at "
+                    + "\(answer.index)")
+        }
+        checks.groups[seat.group].proposals[answer.proposal] = answer.index
     }
 
     /// "State Machine Safety: if a server has applied a log entry at a given index to its state
@@ -186,7 +239,14 @@ extension World {
     }
 
     /// What a message promises is durable on the sender's disk when it leaves.
-    func checkLeaving(_ message: RaftMessage, _ seat: Seat) {
+    func checkLeaving(_ messages: NodeMessages, _ node: Node) {
+        for message in messages.messages {
+            guard let place = node.place(of: message.group, specs) else { continue }
+            checkLeaving(message, node.seats[place])
+        }
+    }
+
+    private func checkLeaving(_ message: RaftMessage, _ seat: Seat) {
         let disk = seat.ledger
         let state = disk.hardState
         switch message.kind {
@@ -202,9 +262,6 @@ extension World {
             promise(
                 state.term > message.term
                     || state.term == message.term && disk.lastIndex >= matchIndex, message, disk)
-        case .staleTerm: reach(.staleTermTold)
-        case .appendResponse(.rejected): reach(.appendRejected)
-        case .readIndexRequest: reach(.readForwarded)
         default: break
         }
     }
@@ -219,27 +276,15 @@ extension World {
             """)
     }
 
-    private func notePaths(_ before: Before, _ raft: RaftGroup, _ effects: Effects) {
-        if before.role == .leader && raft.role != .leader { reach(.leaderSteppedDown) }
-        if before.role == .candidate && raft.role == .follower { reach(.candidateLost) }
-        if effects.append?.replacedFrom != nil {
-            reach(.entriesReplaced)
-            if raft.durableIndex < raft.lastIndex { reach(.entriesReplacedInFlight) }
+    private func notePaths(_ before: Glance, _ after: Glance) {
+        if before.role == .leader && after.role != .leader { reach(.leaderSteppedDown) }
+        if before.role == .candidate && after.role == .follower { reach(.candidateLost) }
+        if before.isHibernating != after.isHibernating {
+            reach(after.isHibernating ? .hibernated : .woken)
         }
-        if before.isHibernating != raft.isHibernating {
-            reach(raft.isHibernating ? .hibernated : .woken)
-        }
-        switch effects.transferEnded {
-        case .done: reach(.transferDone)
-        case .timedOut: reach(.transferTimedOut)
-        case .leadershipLost: reach(.transferLost)
-        case nil: break
-        }
-        guard let change = effects.configurationChange else { return }
-        let was = before.configuration.configuration
-        let isJoint = change.configuration.voters.isJoint
-        if change.index < before.configuration.index { reach(.configurationRolledBack) }
-        if isJoint && !was.voters.isJoint { reach(.jointEntered) }
-        if !isJoint && was.voters.isJoint { reach(.jointLeft) }
+        if after.configuration.index < before.configuration.index { reach(.configurationRolledBack) }
+        let (was, isNow) = (before.configuration.configuration, after.configuration.configuration)
+        if isNow.voters.isJoint && !was.voters.isJoint { reach(.jointEntered) }
+        if !isNow.voters.isJoint && was.voters.isJoint { reach(.jointLeft) }
     }
 }

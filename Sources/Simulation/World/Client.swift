@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 import RecordModel
 
@@ -78,12 +79,12 @@ extension World {
         var candidates: [(Node, Int)] = []
         for node in nodes where node.isUp && node.pausedUntil <= now {
             for (place, seat) in node.seats.enumerated()
-            where seat.group == group && seat.raft != nil {
+            where seat.group == group && seat.isRunning {
                 candidates.append((node, place))
             }
         }
         guard !candidates.isEmpty else { return nil }
-        let leading = candidates.filter { $0.0.seats[$0.1].raft?.role == .leader }
+        let leading = candidates.filter { $0.0.seats[$0.1].last?.role == .leader }
         if !leading.isEmpty, workChance.below(4) > 0 { return workChance.pick(leading) }
         return workChance.pick(candidates)
     }
@@ -97,6 +98,8 @@ extension World {
         }
         let sequence = node.nextSequence
         node.nextSequence += 1
+        let deadline = MonotonicTime(
+            nanoseconds: monotonic(node).nanoseconds + workChance.within(100...2_500) * 1_000_000)
         if request.isRead {
             node.reads[sequence] = ReadUnderWay(
                 seat: place, client: client.number, serial: client.serial, request: request)
@@ -106,7 +109,7 @@ extension World {
                 answerRead(node, node.seats[place], read)
                 return
             }
-            post(.read(seat: place, token: sequence), to: node)
+            post(.read(seat: place, token: sequence, deadline: deadline), to: node)
             return
         }
         let id = ProposalID(node: node.id, incarnation: node.incarnation, sequence: sequence)
@@ -118,13 +121,17 @@ extension World {
             command = Command(id: id, body: .operation(store.operation.operation)).encode()
         }
         node.proposals[sequence] = ProposalUnderWay(
-            seat: place, client: client.number, serial: client.serial, command: command)
+            seat: place, client: client.number, serial: client.serial)
         if options.sabotage == .earlyAnswers, case .key(let key) = request,
             case .put = key.action, workChance.below(5) == 0
         {
             told(client.number, client.serial, .answer(.key(.written(revision: nil))))
         }
-        post(.propose(seat: place, sequence: sequence), to: node)
+        post(
+            .propose(
+                NodeProposal(
+                    sequence: sequence, group: specs[node.seats[place].group].id, command: command,
+                    deadline: deadline)), to: node)
     }
 
     /// From what the node has applied.

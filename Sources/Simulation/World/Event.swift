@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 
 /// What can happen in the world. `life` counts a node's starts and stops: what was arranged for an
@@ -34,7 +35,7 @@ enum Event {
 struct Packet {
     var from: Int
     var to: Int
-    var messages: [RaftMessage]
+    var messages: NodeMessages
 }
 
 /// A harm that ends by itself.
@@ -48,6 +49,8 @@ enum Mending {
 struct Transfer {
     var seat: Int
     var metadata: SnapshotMetadata
+    /// Where its source is; nil when nobody has said.
+    var source: Int?
     var stepsLeft: Int
     var image: MachineSnapshot?
 }

@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 
 /// Which links work. Cuts are counted, so that several may lie on one link.
@@ -37,19 +38,18 @@ struct Network {
 }
 
 extension World {
-    /// Sends what a turn said, one packet for each node.
-    func send(_ messages: [RaftMessage], from node: Node) {
-        var packets: [[RaftMessage]] = Array(repeating: [], count: nodes.count)
-        for message in messages {
-            guard let to = place(of: message.to, in: message.group) else { continue }
-            packets[to].append(message)
-        }
-        for (to, messages) in packets.enumerated() where !messages.isEmpty && to != node.number {
-            send(Packet(from: node.number, to: to, messages: messages))
+    func send(_ batches: [NodeBatch], from node: Node) {
+        for batch in batches where !batch.messages.isEmpty {
+            noteMessages(batch.messages)
+            let to = Int(batch.to.rawValue) - 1
+            guard nodes.indices.contains(to), to != node.number else {
+                fail("node \(node.id) speaks to node \(batch.to)")
+                return
+            }
+            send(Packet(from: node.number, to: to, messages: batch.messages))
         }
     }
 
-    /// Who says it, and to whom, is judged by the checkers before it may leave.
     private func send(_ packet: Packet) {
         if network.isCut(packet.from, packet.to) { return }
         if networkChance.happens(profile.messageRate(.loss)) {
@@ -90,7 +90,7 @@ extension World {
             return
         }
         trace.mix(1, packet.from, packet.to)
-        post(.messages(packet.messages), to: node)
+        post(.messages(packet.messages, from: nodes[packet.from].id), to: node)
     }
 
     /// On which node a replica sits, or sat last.

@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 import RecordModel
 import ReplicatedLog
@@ -6,16 +7,16 @@ import StorageEngine
 
 /// Something that the consensus thread of a node is told.
 enum Notice {
-    case messages([RaftMessage])
-    case durable([(seat: Int, ticket: AppendTicket)])
-    case applied(seat: Int, through: LogIndex, term: Term)
+    case messages(NodeMessages, from: NodeID)
+    case durable([InGroup<AppendTicket>])
+    case applied(AppliedReport)
     case persisted(seat: Int, through: LogIndex)
     case fetched(seat: Int, FetchedEntries)
     case damaged(seat: Int, ClosedRange<LogIndex>)
     case snapshotMade(seat: Int, SnapshotID, LogIndex?)
     case snapshotEnded(seat: Int, SnapshotID, SnapshotInstallOutcome)
-    case propose(seat: Int, sequence: UInt64)
-    case read(seat: Int, token: UInt64)
+    case propose(NodeProposal)
+    case read(seat: Int, token: UInt64, deadline: MonotonicTime)
     case configure(seat: Int, ConfigurationRequest)
     case transfer(seat: Int, ReplicaID?)
 }
@@ -44,21 +45,21 @@ final class Node {
     var seats: [Seat] = []
 
     // The process.
+    var core: MultiRaft?
+    /// The core at an earlier moment of this life.
+    var earlier: MultiRaft?
     var log: ReplicatedLog?
-    var outbox: [RaftMessage] = []
     var notices: [Notice] = []
     var isTurnDue = false
     var nextTick: UInt64 = 0
-    var logQueue: [(seat: Int, work: AppendWork)] = []
-    var logBatch: [(seat: Int, work: AppendWork)] = []
+    var logQueue: [AppendBatch] = []
+    var logBatch = AppendBatch()
     var isLogBusy = false
     var applyQueue: [(seat: Int, range: CommittedRange)] = []
     var applyBatch: [(seat: Int, range: CommittedRange)] = []
     var isApplyBusy = false
     var proposals: [UInt64: ProposalUnderWay] = [:]
     var reads: [UInt64: ReadUnderWay] = [:]
-    /// Reads with an index that is not applied yet, in the order in which they came.
-    var confirmed: [(seat: Int, index: LogIndex, token: UInt64)] = []
     /// Snapshots made here, by name; forgotten with the process.
     var snapshots: [(id: SnapshotID, image: MachineSnapshot)] = []
     var nextSequence: UInt64 = 1
@@ -70,24 +71,29 @@ final class Node {
 
     var id: NodeID { NodeID(UInt64(number + 1)) }
 
+    func place(of group: GroupID, _ specs: [GroupSpec]) -> Int? {
+        seats.firstIndex { specs[$0.group].id == group && $0.isRunning }
+    }
+
     /// The process's memory.
     func forget() {
         log = nil
-        outbox = []
+        core = nil
+        earlier = nil
         notices = []
         isTurnDue = false
         logQueue = []
-        logBatch = []
+        logBatch = AppendBatch()
         isLogBusy = false
         applyQueue = []
         applyBatch = []
         isApplyBusy = false
         proposals = [:]
         reads = [:]
-        confirmed = []
         snapshots = []
         for seat in seats {
-            seat.raft = nil
+            seat.isRunning = false
+            seat.last = nil
             seat.earlier = nil
             seat.transfer = nil
         }
@@ -101,15 +107,16 @@ final class Seat {
     /// From which the replica starts when its log says nothing.
     var addressBook: Configuration
     let machine: any StateMachine
-    var raft: RaftGroup?
+    /// Its machine is started, and the core has its replica.
+    var isRunning = false
+    /// The replica when it was last looked at.
+    var last: Glance?
     /// The replica at an earlier moment of this life.
     var earlier: RaftGroup?
     /// What the disk holds of the log, as the simulator knows it.
     var ledger = Ledger()
     /// Works that are written and not synced.
     var unsynced: [AppendWork] = []
-    /// The highest term of what is applied.
-    var appliedTerm = Term.zero
     /// Where the replica stands aside for good: another seat takes its place.
     var isGivenUp = false
     /// The snapshot that is being fetched.
@@ -141,9 +148,6 @@ struct ProposalUnderWay {
     var seat: Int
     var client: Int
     var serial: Int
-    var command: Bytes
-    /// In which term it was appended.
-    var term: Term?
 }
 
 struct ReadUnderWay {

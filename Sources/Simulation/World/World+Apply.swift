@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 import RecordModel
 import ReplicatedLog
@@ -76,8 +77,16 @@ extension World {
         trace.mix(6, node.number, Int(last.index.rawValue))
         trace.mix(seat.machine.digest)
         checkDigest(seat)
-        for answer in answers { answered(answer, node, seat) }
-        post(.applied(seat: place, through: last.index, term: last.term), to: node)
+        var sequences: [UInt64] = []
+        for answer in answers {
+            checkOnce(answer, seat)
+            if let sequence = answered(answer, node, seat) { sequences.append(sequence) }
+        }
+        post(
+            .applied(
+                AppliedReport(
+                    group: spec(seat).id, through: last.index, term: last.term,
+                    sequences: sequences)), to: node)
         return true
     }
 
@@ -97,12 +106,14 @@ extension World {
         }
     }
 
-    private func answered(_ answer: MachineAnswer, _ node: Node, _ seat: Seat) {
+    /// - Returns: the proposal's sequence, where it is of this life of this node.
+    private func answered(_ answer: MachineAnswer, _ node: Node, _ seat: Seat) -> UInt64? {
         guard answer.proposal.node == node.id, answer.proposal.incarnation == node.incarnation,
             let proposal = node.proposals.removeValue(forKey: answer.proposal.sequence)
-        else { return }
+        else { return nil }
         checks.acknowledged(seat.group, answer.index)
         told(proposal.client, proposal.serial, .answer(answer.answer))
+        return answer.proposal.sequence
     }
 
     func machineFailed(_ node: Node, _ seat: Seat, _ error: MachineFailure) {
@@ -112,7 +123,7 @@ extension World {
     }
 
     func flush(_ node: Node) {
-        for (place, seat) in node.seats.enumerated() where seat.raft != nil {
+        for (place, seat) in node.seats.enumerated() where seat.isRunning {
             do throws(MachineFailure) {
                 if diskChance.below(2) == 0 { try seat.machine.flush() }
                 // A log whose state machine makes no snapshots must keep all.

@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 import RecordModel
 import ReplicatedLog
@@ -49,48 +50,51 @@ extension World {
         node.life += 1
         node.isUp = true
         node.log = opened.log
+        node.nextSequence = node.incarnation << 32
+        var groups: [RaftGroup] = []
         for seat in node.seats where !seat.isGivenUp {
-            guard restore(node, seat, opened.groups[spec(seat).id]) else { return }
+            guard let raft = restore(node, seat, opened.groups[spec(seat).id]) else { return }
+            groups.append(raft)
         }
+        node.core = MultiRaft(
+            node: node.id, incarnation: node.incarnation, settings: coreSettings, groups: groups,
+            seed: timeChance.word())
         node.nextTick = now + tickInterval(node)
         schedule(
             .tick(node: node.number, life: node.life), in: timeChance.within(1...tick))
         schedule(.flush(node: node.number, life: node.life), in: timeChance.within(1...400_000))
-        for seat in node.seats.indices where node.seats[seat].raft != nil {
-            step(node, node.seats[seat]) { $0.started() }
-        }
+        tell(node) { $0.started() }
         endTurn(node)
     }
 
-    /// - Returns: false when the node has stopped again.
-    private func restore(_ node: Node, _ seat: Seat, _ found: RecoveredGroup?) -> Bool {
+    /// - Returns: nil when the node has stopped again.
+    private func restore(_ node: Node, _ seat: Seat, _ found: RecoveredGroup?) -> RaftGroup? {
         let recovered = found ?? RecoveredGroup(group: spec(seat).id)
         do throws(MachineFailure) {
             try seat.machine.start()
         } catch {
             stop(node, keeping: .everything)
             schedule(.start(node: node.number, life: node.life), in: 500_000)
-            return false
+            return nil
         }
+        seat.isRunning = true
         checkRecovered(seat, recovered)
         let restored: RestoredState
         do throws(DecodingFailure) {
             restored = try self.restored(node, seat, recovered)
         } catch {
             fail("node \(node.id) group \(spec(seat).id): a configuration cannot be read: \(error)")
-            return false
+            return nil
         }
         if restored.appliedIndex < recovered.lastIndex { reach(.stateBehindLog) }
         do throws(RestoreFailure) {
-            seat.raft = try RaftGroup(
+            return try RaftGroup(
                 group: spec(seat).id, replica: seat.replica, settings: settings,
                 restored: restored, seed: timeChance.word())
         } catch {
             fail("node \(node.id) group \(spec(seat).id) cannot start: \(error)")
-            return false
+            return nil
         }
-        seat.appliedTerm = seat.raft?.term(at: restored.appliedIndex) ?? .zero
-        return true
     }
 
     private func restored(
@@ -191,7 +195,7 @@ extension World {
         guard node.isUp else { return }
         trace.mix(3, node.number, Int(node.incarnation))
         trace.note(now, "node \(node.id) stops")
-        for seat in node.seats where seat.raft != nil { seat.machine.stop(seed: diskChance.word()) }
+        for seat in node.seats where seat.isRunning { seat.machine.stop(seed: diskChance.word()) }
         switch keeping {
         case .everything: node.device.clearFaults()
         case .chance: node.device.crash(seed: diskChance.word())

@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 import ReplicatedLog
 
@@ -10,19 +11,19 @@ extension World {
             node.isLogBusy = false
             return
         }
-        node.logBatch = node.logQueue
+        node.logBatch = node.logQueue.removeFirst()
+        for batch in node.logQueue { node.logBatch.follow(with: batch) }
         node.logQueue = []
-        let appends = node.logBatch.filter { !$0.work.writesNothing }.map { place, work in
-            GroupAppend(spec(node.seats[place]).id, work)
-        }
+        let works = node.logBatch.works.filter { node.place(of: $0.group, specs) != nil }
+        let appends = works.map { GroupAppend($0.group, $0.value) }
         trace.mix(4, node.number, appends.count)
         guard !appends.isEmpty else {
             finishLog(node)
             return
         }
-        for (place, work) in node.logBatch { node.seats[place].unsynced.append(work) }
+        for work in works { node.seats[node.place(of: work.group, specs)!].unsynced.append(work.value) }
         do throws(LogError) {
-            for append in appends { try log.append([append]) }
+            try log.append(appends)
         } catch {
             logFailed(node, error)
             return
@@ -45,30 +46,34 @@ extension World {
     }
 
     private func finishLog(_ node: Node) {
-        var tickets: [(seat: Int, ticket: AppendTicket)] = []
-        var messages: [RaftMessage] = []
-        for (place, work) in node.logBatch {
-            let seat = node.seats[place]
-            if !work.writesNothing { seat.ledger.apply(work) }
-            tickets.append((place, work.ticket))
-            messages += work.messagesAfterDurable
+        let batch = node.logBatch
+        node.logBatch = AppendBatch()
+        for work in batch.works {
+            guard let place = node.place(of: work.group, specs) else { continue }
+            synced(work.value, node, node.seats[place])
         }
         for seat in node.seats { seat.unsynced = [] }
-        for (place, work) in node.logBatch {
-            if !work.repaired.isEmpty { reach(.entryRepaired) }
-            if let start = work.start, !start.replacesAll { reach(.logTruncated) }
-            for message in work.messagesAfterDurable {
-                checkLeaving(message, node.seats[place])
-            }
-        }
-        node.logBatch = []
-        trace.mix(5, node.number, messages.count)
-        send(messages, from: node)
-        post(.durable(tickets), to: node)
+        for batch in batch.messagesAfterDurable { checkLeaving(batch.messages, node) }
+        trace.mix(5, node.number, batch.tickets.count)
+        send(batch.messagesAfterDurable, from: node)
+        post(.durable(batch.tickets), to: node)
         if node.logQueue.isEmpty {
             node.isLogBusy = false
         } else {
             schedule(.logWrite(node: node.number, life: node.life), in: timeChance.within(1...30))
+        }
+    }
+
+    private func synced(_ work: AppendWork, _ node: Node, _ seat: Seat) {
+        checkWriting(work, seat)
+        seat.ledger.apply(work)
+        if !work.repaired.isEmpty { reach(.entryRepaired) }
+        if let start = work.start, !start.replacesAll { reach(.logTruncated) }
+        if let last = work.entries.last, let raft = node.core?.group(spec(seat).id),
+            raft.term(at: last.index) != last.term
+        {
+            // The acknowledgement that follows speaks of entries that others have replaced.
+            reach(.staleAppendAcknowledged)
         }
     }
 
@@ -92,7 +97,7 @@ extension World {
 
     /// Reads entries for a follower that is far behind.
     func fetch(_ node: Node, _ seat: Seat, _ request: FetchRequest) {
-        guard let log = node.log, seat.raft != nil,
+        guard let log = node.log, seat.isRunning,
             let place = node.seats.firstIndex(where: { $0 === seat })
         else { return }
         reach(.entriesFetched)
@@ -114,13 +119,6 @@ extension World {
         for damage in corruption.damage where damage.group == spec(node.seats[place]).id {
             if let range = damage.indexes { post(.damaged(seat: place, range), to: node) }
         }
-    }
-}
-
-extension AppendWork {
-    var writesNothing: Bool {
-        hardState == nil && replacedFrom == nil && entries.isEmpty && start == nil && peers.isEmpty
-            && repaired.isEmpty
     }
 }
 

@@ -16,18 +16,17 @@ extension World {
 
     private func askForTransfer() {
         for node in nodes where node.isUp {
-            for (place, seat) in node.seats.enumerated() where seat.raft?.role == .leader {
+            for (place, seat) in node.seats.enumerated()
+            where seat.isRunning && seat.last?.role == .leader {
                 guard deedChance.below(specs.count) == 0 else { continue }
-                let voters = seat.raft!.configuration.voters.incoming
+                let voters = seat.last!.configuration.configuration.voters.incoming
                 let target = deedChance.below(3) == 0 ? nil : deedChance.pick(voters)
                 post(.transfer(seat: place, target), to: node)
             }
         }
     }
 
-    func configurationAnswered(
-        _ outcome: ConfigurationOutcome, _ node: Node, _ seat: Seat, _ request: ConfigurationRequest
-    ) {}
+    func change(_ node: Node, _ seat: Seat, _ request: ConfigurationRequest) {}
     func leaveJoint(_ node: Node, _ seat: Seat) {}
     func quarantined(_ node: Node, _ seat: Seat, _ reason: QuarantineReason) { reach(.quarantined) }
     func repairAsOperator() {}

@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 import ReplicatedLog
 import StorageEngine
@@ -93,12 +94,12 @@ extension World {
         var leaders: [(Node, Seat)] = []
         for node in nodes where node.isUp {
             for seat in node.seats
-            where seat.group == group && seat.raft?.role == .leader {
+            where seat.group == group && seat.isRunning && seat.last?.role == .leader {
                 leaders.append((node, seat))
             }
         }
         guard leaders.count == 1, let (leadingNode, leading) = leaders.first,
-            let raft = leading.raft, raft.hasCommittedInTerm
+            let raft = leadingNode.core?.group(id), raft.hasCommittedInTerm
         else {
             wakeUp(group)
             return wait("group \(id) has \(leaders.count) leaders")
@@ -124,14 +125,14 @@ extension World {
                     + "and \(raft.commitIndex) is committed")
         }
         for replica in raft.configuration.replicas {
-            guard let seat = seat(replica, group), seat.raft != nil else {
+            guard let seat = seat(replica, group), seat.isRunning else {
                 wait("group \(id) replica \(replica) does not run")
                 continue
             }
             if seat.machine.appliedIndex < raft.commitIndex {
                 wait(
                     "group \(id) replica \(replica) has applied \(seat.machine.appliedIndex) of "
-                        + "\(raft.commitIndex), its log ends at \(seat.raft!.lastIndex)")
+                        + "\(raft.commitIndex), its log ends at \(seat.ledger.lastIndex)")
             } else if seat.machine.appliedIndex == leading.machine.appliedIndex,
                 seat.machine.digest != leading.machine.digest
             {
@@ -140,21 +141,23 @@ extension World {
         }
     }
 
-    /// A sleeping group is asked for something.
+    /// Somebody asks for something: a group may sleep, and one that has no leader is told nowhere.
     private func wakeUp(_ group: Int) {
         for node in nodes where node.isUp {
-            for seat in node.seats where seat.group == group && seat.raft?.isHibernating == true {
-                step(node, seat) { $0.woken(.request) }
-                endTurn(node)
+            for seat in node.seats where seat.group == group && seat.isRunning {
+                propose(group, node, seat)
             }
         }
     }
 
     private func propose(_ group: Int, _ node: Node, _ seat: Seat) {
-        let clock = wallClock(node)
-        step(node, seat) { raft in
-            raft.proposed([Proposal(command: [0xFF])], wallClock: clock).1
-        }
-        endTurn(node)
+        let sequence = node.nextSequence
+        node.nextSequence += 1
+        let deadline = MonotonicTime(nanoseconds: monotonic(node).nanoseconds + 1_000_000_000)
+        post(
+            .propose(
+                NodeProposal(
+                    sequence: sequence, group: specs[group].id, command: [0xFF], deadline: deadline)),
+            to: node)
     }
 }

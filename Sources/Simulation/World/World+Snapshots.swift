@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 
 // Snapshots on their way: made by one node, fetched in steps by another, installed there.
@@ -8,23 +9,25 @@ extension World {
 
     func makeSnapshot(_ node: Node, _ place: Int, _ request: SnapshotRequest) {
         let seat = node.seats[place]
-        guard seat.raft != nil else { return }
+        guard seat.isRunning else { return }
         guard let image = seat.machine.snapshot() else {
             post(.snapshotMade(seat: place, request.id, nil), to: node)
             return
         }
         reach(.snapshotMade)
-        if seat.raft?.role != .leader { reach(.snapshotFromFollower) }
+        if seat.last?.role != .leader { reach(.snapshotFromFollower) }
         node.snapshots.append((request.id, image))
         if node.snapshots.count > Self.snapshotsKept { node.snapshots.removeFirst() }
         post(.snapshotMade(seat: place, request.id, image.appliedIndex), to: node)
     }
 
-    func beginTransfer(_ node: Node, _ place: Int, _ metadata: SnapshotMetadata) {
+    func beginTransfer(_ node: Node, _ place: Int, _ fetch: SnapshotFetch) {
+        let metadata = fetch.metadata
         trace.note(now, "node \(node.id) fetches snapshot \(metadata.index) of \(metadata.id.source)")
         node.seats[place].transfer = metadata.id
         let transfer = Transfer(
-            seat: place, metadata: metadata, stepsLeft: 1 + deedChance.below(6), image: nil)
+            seat: place, metadata: metadata, source: fetch.node.map { Int($0.rawValue) - 1 },
+            stepsLeft: 1 + networkChance.below(6), image: nil)
         schedule(transferEvent(node, transfer), in: networkChance.within(profile.latency))
     }
 
@@ -36,9 +39,9 @@ extension World {
         var transfer = transfer
         let seat = node.seats[transfer.seat]
         let id = transfer.metadata.id
-        guard seat.raft != nil, seat.transfer == id else { return }
+        guard seat.isRunning, seat.transfer == id else { return }
         if transfer.stepsLeft > 0 {
-            guard let image = read(id, by: node, group: spec(seat).id) else {
+            guard let image = read(transfer, by: node) else {
                 reach(.snapshotBrokeOff)
                 seat.transfer = nil
                 post(.snapshotEnded(seat: transfer.seat, id, .failed), to: node)
@@ -54,15 +57,15 @@ extension World {
         install(transfer, node, seat)
     }
 
-    private func read(_ id: SnapshotID, by node: Node, group: GroupID) -> MachineSnapshot? {
-        guard let source = place(of: id.source, in: group), nodes[source].isUp,
+    private func read(_ transfer: Transfer, by node: Node) -> MachineSnapshot? {
+        guard let source = transfer.source, nodes[source].isUp,
             !network.isCut(node.number, source), !network.isCut(source, node.number)
         else { return nil }
         if profile.enables(.snapshotBreak), networkChance.below(12) == 0 {
             injected(.snapshotBreak)
             return nil
         }
-        return nodes[source].snapshots.last { $0.id == id }?.image
+        return nodes[source].snapshots.last { $0.id == transfer.metadata.id }?.image
     }
 
     private func install(_ transfer: Transfer, _ node: Node, _ seat: Seat) {
@@ -83,7 +86,7 @@ extension World {
         node.applyBatch.removeAll { $0.seat == transfer.seat }
         reach(.snapshotInstalled)
         if metadata.configuration.configuration.voters.isJoint
-            || seat.raft?.configuration.voters.isJoint == true
+            || seat.last?.configuration.configuration.voters.isJoint == true
         {
             reach(.snapshotDuringJoint)
         }

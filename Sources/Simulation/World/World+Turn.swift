@@ -1,7 +1,8 @@
 import Consensus
+import MultiRaft
 import Primitives
 
-// The consensus thread of a node: it takes what waits, tells the groups, and hands out what they ask
+// The consensus thread of a node: it takes what waits, tells the core, and hands out what that asks
 // for.
 extension World {
     func ticked(_ node: Node) {
@@ -9,22 +10,14 @@ extension World {
         // A pause must not be made up for in one burst.
         var ticks = 0
         while now >= node.nextTick, ticks < 3 {
-            tickAll(node)
+            let clock = monotonic(node)
+            tell(node) { $0.ticked(now: clock) }
             node.nextTick += interval
             ticks += 1
         }
         if now >= node.nextTick { node.nextTick = now + interval }
-        schedule(
-            .tick(node: node.number, life: node.life), in: node.nextTick - now)
+        schedule(.tick(node: node.number, life: node.life), in: node.nextTick - now)
         endTurn(node)
-    }
-
-    private func tickAll(_ node: Node) {
-        let clock = monotonic(node)
-        for seat in node.seats where seat.raft != nil {
-            if seat.raft!.isHibernating { continue }
-            step(node, seat) { $0.ticked(now: clock) }
-        }
     }
 
     func turn(_ node: Node) {
@@ -38,140 +31,85 @@ extension World {
         endTurn(node)
     }
 
+    /// The one place where a node's core is told something; the checkers look at each replica behind
+    /// it.
+    func tell(_ node: Node, _ event: (inout MultiRaft) -> Void) {
+        guard node.core != nil else { return }
+        event(&node.core!)
+        for seat in node.seats where seat.isRunning { look(node, seat) }
+    }
+
     private func handle(_ notice: Notice, at node: Node) {
         switch notice {
-        case .messages(let messages):
-            for message in messages {
-                guard
-                    let seat = node.seats.first(where: {
-                        $0.replica == message.to && spec($0).id == message.group && $0.raft != nil
-                    })
-                else { continue }
-                trace.mix(UInt64(message.term.rawValue) &* 31 &+ message.from.rawValue)
-                step(node, seat) { $0.received(message) }
-            }
-        case .durable(let tickets):
-            for (seat, ticket) in tickets {
-                if let entry = node.seats[seat].raft, entry.role == .leader { _ = entry.term }
-                step(node, node.seats[seat]) { $0.appended(ticket) }
-            }
-        case .applied(let seat, let through, let term):
-            let seat = node.seats[seat]
-            seat.appliedTerm = max(seat.appliedTerm, term)
-            step(node, seat) { $0.applied(through: through) }
-            serveReads(node)
-            settleLost(node, seat)
+        case .messages(let messages, let from):
+            tell(node) { $0.received(messages, from: from) }
+        case .durable(let tickets): tell(node) { $0.durable(tickets) }
+        case .applied(let report): tell(node) { $0.applied(report) }
         case .persisted(let seat, let through):
-            step(node, node.seats[seat]) { $0.persisted(through: through) }
+            let id = spec(node.seats[seat]).id
+            tell(node) { $0.persisted(id, through: through) }
         case .fetched(let seat, let fetched):
-            step(node, node.seats[seat]) { $0.entriesFetched(fetched) }
+            let id = spec(node.seats[seat]).id
+            tell(node) { $0.fetched(id, fetched) }
         case .damaged(let seat, let range):
-            step(node, node.seats[seat]) { $0.damaged(range) }
-        case .snapshotMade(let seat, let id, let index):
-            step(node, node.seats[seat]) { $0.snapshotMade(id, at: index) }
-        case .snapshotEnded(let seat, let id, let outcome):
-            step(node, node.seats[seat]) { $0.snapshotEnded(id, outcome) }
-        case .propose(let seat, let sequence): propose(node, node.seats[seat], sequence)
-        case .read(let seat, let token):
-            step(node, node.seats[seat]) { $0.readRequested(token, now: self.monotonic(node)) }
+            let id = spec(node.seats[seat]).id
+            tell(node) { $0.damaged(id, range) }
+        case .snapshotMade(let seat, let snapshot, let index):
+            let id = spec(node.seats[seat]).id
+            tell(node) { $0.snapshotMade(id, snapshot, at: index) }
+        case .snapshotEnded(let seat, let snapshot, let outcome):
+            let id = spec(node.seats[seat]).id
+            tell(node) { $0.snapshotEnded(id, snapshot, outcome) }
+        case .propose(let proposal): tell(node) { $0.propose(proposal) }
+        case .read(let seat, let token, let deadline):
+            let id = spec(node.seats[seat]).id
+            tell(node) { $0.read(token, of: id, deadline: deadline) }
         case .configure(let seat, let request):
-            var outcome: ConfigurationOutcome?
-            step(node, node.seats[seat]) { raft in
-                let (result, effects) = raft.configurationProposed(
-                    request, wallClock: self.wallClock(node))
-                outcome = result
-                return effects
-            }
-            if let outcome { configurationAnswered(outcome, node, node.seats[seat], request) }
+            change(node, node.seats[seat], request)
         case .transfer(let seat, let target):
+            let id = spec(node.seats[seat]).id
             var outcome: TransferOutcome?
-            step(node, node.seats[seat]) { raft in
-                let (result, effects) = raft.transferRequested(to: target)
-                outcome = result
-                return effects
-            }
+            tell(node) { outcome = $0.transfer(id, to: target) }
             if case .begun? = outcome { injected(.transfer) }
         }
     }
 
-    private func propose(_ node: Node, _ seat: Seat, _ sequence: UInt64) {
-        guard let proposal = node.proposals[sequence] else { return }
-        var outcome: ProposalOutcome?
-        let clock = wallClock(node)
-        step(node, seat) { raft in
-            let (result, effects) = raft.proposed(
-                [Proposal(command: proposal.command)], wallClock: clock)
-            outcome = result
-            return effects
+    func endTurn(_ node: Node) {
+        guard node.isUp, node.core != nil else { return }
+        var done: NodeEffects?
+        let clock = monotonic(node)
+        let wall = wallClock(node)
+        tell(node) { done = $0.endTurn(now: clock, wallClock: wall) }
+        guard let effects = done else { return }
+        checkTurn(node, effects)
+        send(effects.outgoing, from: node)
+        if let append = effects.append {
+            node.logQueue.append(append)
+            if options.sabotage == .earlyMessages { send(append.messagesAfterDurable, from: node) }
         }
-        switch outcome {
-        case .accepted(let term, _, _): node.proposals[sequence]?.term = term
-        case .refused, nil:
-            node.proposals[sequence] = nil
-            told(proposal.client, proposal.serial, .refused)
-        }
-    }
-
-    /// Once an entry of a later term is applied, what was appended in an earlier one and has not
-    /// been applied never will be: terms never fall along a log.
-    private func settleLost(_ node: Node, _ seat: Seat) {
-        let lost = node.proposals.filter { _, proposal in
-            node.seats[proposal.seat] === seat && proposal.term.map { $0 < seat.appliedTerm } == true
-        }
-        for (sequence, proposal) in lost.sorted(by: { $0.key < $1.key }) {
-            node.proposals[sequence] = nil
-            told(proposal.client, proposal.serial, .refused)
-        }
-    }
-
-    /// The one place where a replica is told something and its effects are taken.
-    func step(_ node: Node, _ seat: Seat, _ event: (inout RaftGroup) -> Effects) {
-        guard var raft = seat.raft else { return }
-        let before = Before(raft)
-        seat.raft = nil  // so that the value is changed in place, not copied
-        let effects = event(&raft)
-        seat.raft = raft
-        look(node, seat, before, effects)
-        perform(effects, node, seat)
-    }
-
-    private func perform(_ effects: Effects, _ node: Node, _ seat: Seat) {
-        let place = node.seats.firstIndex { $0 === seat }!
-        for message in effects.messages { checkLeaving(message, seat) }
-        node.outbox.append(contentsOf: effects.messages)
-        if let work = effects.append {
-            node.logQueue.append((place, work))
-            if options.sabotage == .earlyMessages {
-                node.outbox.append(contentsOf: work.messagesAfterDurable)
+        for range in effects.apply {
+            if let place = node.place(of: range.group, specs) {
+                node.applyQueue.append((place, range.value))
             }
         }
-        for range in effects.committed { node.applyQueue.append((place, range)) }
-        for read in effects.readsReady { readReady(node, place, read) }
-        for read in effects.readsRefused {
-            reach(.readRefused)
-            guard let waiting = node.reads.removeValue(forKey: read.token) else { continue }
-            told(waiting.client, waiting.serial, .refused)
+        performReads(effects, node)
+        performSnapshots(effects, node)
+        for failed in effects.proposalsFailed {
+            guard let proposal = node.proposals.removeValue(forKey: failed.id) else { continue }
+            let isUnknown = failed.failure == .outcomeUnknown
+            told(proposal.client, proposal.serial, isUnknown ? .unknown : .refused)
         }
-        for request in effects.fetches {
-            schedule(
-                .fetch(node: node.number, life: node.life, seat: place, request),
-                in: diskChance.within(profile.engineLatency))
+        for quarantine in effects.quarantined {
+            guard let place = node.place(of: quarantine.group, specs) else { continue }
+            quarantined(node, node.seats[place], quarantine.value)
         }
-        for request in effects.snapshotRequests {
-            schedule(
-                .snapshotMade(node: node.number, life: node.life, seat: place, request),
-                in: diskChance.within(1_000...30_000))
+        for change in effects.configurationChanges {
+            trace.note(
+                now, "node \(node.id) group \(change.group) configuration \(change.value.index): "
+                    + "\(change.value.configuration.voters.incoming) from "
+                    + "\(change.value.configuration.voters.outgoing) learners "
+                    + "\(change.value.configuration.learners)")
         }
-        if let metadata = effects.snapshotFetch { beginTransfer(node, place, metadata) }
-        if let reason = effects.quarantined { quarantined(node, seat, reason) }
-        for change in effects.alarms { trace.note(now, "node \(node.id) alarm \(change)") }
-    }
-
-    func endTurn(_ node: Node) {
-        guard node.isUp else { return }
-        let outbox = node.outbox
-        node.outbox = []
-        send(outbox, from: node)
         if !node.logQueue.isEmpty && !node.isLogBusy {
             node.isLogBusy = true
             schedule(.logWrite(node: node.number, life: node.life), in: timeChance.within(1...30))
@@ -182,25 +120,38 @@ extension World {
         }
     }
 
-    // MARK: Reads
-
-    private func readReady(_ node: Node, _ place: Int, _ read: ReadReady) {
-        node.confirmed.append((place, read.index, read.token))
-        serveReads(node)
-    }
-
-    /// Answers what is confirmed and applied.
-    func serveReads(_ node: Node) {
-        guard !node.confirmed.isEmpty else { return }
-        var waiting: [(seat: Int, index: LogIndex, token: UInt64)] = []
-        for read in node.confirmed {
-            let seat = node.seats[read.seat]
-            if seat.machine.appliedIndex < read.index {
-                waiting.append(read)
-            } else if let known = node.reads.removeValue(forKey: read.token) {
-                answerRead(node, seat, known)
+    private func performReads(_ effects: NodeEffects, _ node: Node) {
+        for ready in effects.readsReady {
+            guard let place = node.place(of: ready.group, specs) else { continue }
+            for token in ready.value {
+                guard let read = node.reads.removeValue(forKey: token) else { continue }
+                answerRead(node, node.seats[place], read)
+                if !node.isUp { return }
             }
         }
-        node.confirmed = waiting
+        for failed in effects.readsFailed {
+            reach(.readRefused)
+            guard let read = node.reads.removeValue(forKey: failed.id) else { continue }
+            told(read.client, read.serial, .refused)
+        }
+    }
+
+    private func performSnapshots(_ effects: NodeEffects, _ node: Node) {
+        for fetch in effects.fetches {
+            guard let place = node.place(of: fetch.group, specs) else { continue }
+            schedule(
+                .fetch(node: node.number, life: node.life, seat: place, fetch.value),
+                in: diskChance.within(profile.engineLatency))
+        }
+        for request in effects.snapshotRequests {
+            guard let place = node.place(of: request.group, specs) else { continue }
+            schedule(
+                .snapshotMade(node: node.number, life: node.life, seat: place, request.value),
+                in: diskChance.within(1_000...30_000))
+        }
+        for fetch in effects.snapshotFetches {
+            guard let place = node.place(of: fetch.group, specs) else { continue }
+            beginTransfer(node, place, fetch.value)
+        }
     }
 }

@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 import RecordModel
 import ReplicatedLog
@@ -22,6 +23,7 @@ final class World {
     let options: SimulationOptions
     let specs: [GroupSpec]
     let settings: RaftSettings
+    let coreSettings: MultiRaftSettings
     /// Microseconds of one tick.
     let tick: UInt64 = 10_000
     var now: UInt64 = 0
@@ -79,6 +81,10 @@ final class World {
         ]
         founders = shape.pick([3, 3, 3, 5])
         settings = Self.settings(&shape)
+        coreSettings = MultiRaftSettings(
+            heartbeatTicks: settings.heartbeatTicks,
+            electionTimeoutTicks: settings.electionTimeoutTicks,
+            maxForwardBytes: [300, 1 << 20][shape.below(2)])
         checks = Checks(groups: specs.count)
         let count = founders + 2
         network = Network(nodes: count)
