@@ -10,6 +10,12 @@ extension World {
         let before = seat.last ?? glance
         let isFirst = seat.last == nil
         seat.last = glance
+        seat.configuration = glance.configuration.configuration
+        if seat.configuration.member(seat.replica) != nil { seat.isWanted = false }
+        if raft.standing == .trusted && budget.isLost(seat) {
+            fail(
+                "group \(raft.group): replica \(seat.replica) is trusted, and its disk has forgotten")
+        }
         if raft.commitIndex > before.commitIndex || isFirst { checkCommit(from: before, seat, raft) }
         if raft.role == .leader && (before.role != .leader || before.term < raft.term) {
             checkElected(seat, raft)
@@ -168,10 +174,13 @@ extension World {
             let name = Checks.EntryName(index: entry.index, term: entry.term)
             let print = entry.fingerprint
             guard let known = checks.groups[seat.group].written[name] else {
-                checks.groups[seat.group].written[name] = (print, before)
+                if !seat.isWitness { checks.groups[seat.group].written[name] = (print, before) }
                 continue
             }
-            if known.fingerprint != print || known.previous != before {
+            // A witness has no contents.
+            if known.fingerprint != print && !seat.isWitness
+                || known.previous != before
+            {
                 fail(
                     """
                     group \(spec(seat).id): replica \(seat.replica) writes another entry \

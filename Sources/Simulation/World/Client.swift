@@ -62,7 +62,7 @@ extension World {
         }
         report.operations.invoked += 1
         trace.mix(7, client.number, client.serial)
-        trace.note(now, "client \(client.number) asks node \(node.id): \(request)")
+        trace.note(now, "client \(client.number) asks node \(node.id): \(request.shown)")
         schedule(
             .clientTimeout(client.number, serial: client.serial),
             in: workChance.within(100_000...2_500_000))
@@ -79,7 +79,7 @@ extension World {
         var candidates: [(Node, Int)] = []
         for node in nodes where node.isUp && node.pausedUntil <= now {
             for (place, seat) in node.seats.enumerated()
-            where seat.group == group && seat.isRunning {
+            where seat.group == group && seat.isRunning && !seat.isWitness {
                 candidates.append((node, place))
             }
         }
@@ -244,3 +244,40 @@ extension World {
         }
     }
 }
+
+extension WorkRequest {
+    /// In few words, for a trace.
+    var shown: String {
+        switch self {
+        case .key(let request):
+            let key = shownBytes(request.key)
+            switch request.action {
+            case .read: return "\(request.group) read \(key)"
+            case .put(let value): return "\(request.group) put \(key) \(shownBytes(value))"
+            case .compareAndPut: return "\(request.group) compare and put \(key)"
+            case .delete: return "\(request.group) delete \(key)"
+            }
+        case .store(let request):
+            switch request.operation {
+            case .range: return "range" + (request.isSerializable ? ", stale is enough" : "")
+            case .put(let key, let value, _):
+                return "put \(shownBytes(key)) \(shownBytes(value))"
+            case .delete: return "delete a range"
+            case .txn: return "transaction"
+            }
+        }
+    }
+}
+
+extension WorkOutcome: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .answer(.key(let answer)): "\(answer)"
+        case .answer(.store(let reply)): "revision \(reply.revision)"
+        case .answer(.refused), .refused: "refused"
+        case .unknown: "unknown"
+        }
+    }
+}
+
+private func shownBytes(_ bytes: [UInt8]) -> String { String(shown(bytes).prefix(24)) }

@@ -43,6 +43,8 @@ final class Node {
     var isFull = false
     var images: [DiskImage] = []
     var seats: [Seat] = []
+    /// Groups whose earlier seat the log is to forget at the next start.
+    var resets: [GroupID] = []
 
     // The process.
     var core: MultiRaft?
@@ -119,6 +121,18 @@ final class Seat {
     var unsynced: [AppendWork] = []
     /// Where the replica stands aside for good: another seat takes its place.
     var isGivenUp = false
+    /// A lost replica's successor, whom no configuration names yet.
+    var isWanted = false
+    var givenAt: UInt64 = 0
+    var isWitness = false
+    /// The state on the disk is gone or cannot be read.
+    var mustRebuild = false
+    /// The disk has been damaged, or exchanged: its log may come back with anything.
+    var isHarmed = false
+    /// The snapshot that the state was last made of; as durable as the state.
+    var installed: SnapshotMetadata?
+    /// In force when the replica was last seen.
+    var configuration: Configuration
     /// The snapshot that is being fetched.
     var transfer: SnapshotID?
 
@@ -126,6 +140,7 @@ final class Seat {
         self.group = group
         self.replica = replica
         self.addressBook = addressBook
+        configuration = addressBook
         self.machine = machine
     }
 }
@@ -141,6 +156,7 @@ struct DiskImage {
         var registers: RegisterState?
         var engine: MemoryEngine?
         var ledger: Ledger
+        var installed: SnapshotMetadata?
     }
 }
 

@@ -118,6 +118,7 @@ extension World {
 
     func machineFailed(_ node: Node, _ seat: Seat, _ error: MachineFailure) {
         trace.note(now, "node \(node.id) group \(spec(seat).id): \(error)")
+        if error.isLoss { seat.mustRebuild = true }
         stop(node, keeping: .everything)
         restartLater(node)
     }
@@ -127,7 +128,7 @@ extension World {
             do throws(MachineFailure) {
                 if diskChance.below(2) == 0 { try seat.machine.flush() }
                 // A log whose state machine makes no snapshots must keep all.
-                guard seat.machine.snapshot() != nil else { continue }
+                guard seat.machine.snapshot() != nil, !seat.isWitness else { continue }
                 let index = try seat.machine.persistedIndex()
                 post(.persisted(seat: place, through: index), to: node)
             } catch {

@@ -34,12 +34,15 @@ extension World {
     /// Opens the disk and starts the process, or finds out that it cannot be.
     func start(_ node: Node) {
         node.incarnation += 1
-        let opened: (log: ReplicatedLog, groups: [GroupID: RecoveredGroup], report: RecoveryReport)
+        var opened: (log: ReplicatedLog, groups: [GroupID: RecoveredGroup], report: RecoveryReport)
         do throws(LogError) {
-            opened = try ReplicatedLog.open(
-                device: node.device,
-                identity: LogIdentity(cluster: ClusterID(1), node: node.id),
-                settings: LogSettings(segmentBytes: 128 << 10, salvagesDamage: true))
+            opened = try openLog(node.device, node)
+            for group in node.resets {
+                try opened.log.append([GroupAppend(group: group, isReset: true)])
+                try opened.log.sync()
+                opened.groups[group] = nil
+            }
+            node.resets = []
         } catch {
             cannotStart(node, "\(error)")
             return
@@ -67,11 +70,21 @@ extension World {
         endTurn(node)
     }
 
+    func openLog(
+        _ device: MemoryLogDevice, _ node: Node
+    ) throws(LogError) -> (
+        log: ReplicatedLog, groups: [GroupID: RecoveredGroup], report: RecoveryReport
+    ) {
+        try ReplicatedLog.open(
+            device: device, identity: LogIdentity(cluster: ClusterID(1), node: node.id),
+            settings: LogSettings(segmentBytes: 128 << 10, salvagesDamage: true))
+    }
+
     /// - Returns: nil when the node has stopped again.
-    private func restore(_ node: Node, _ seat: Seat, _ found: RecoveredGroup?) -> RaftGroup? {
+    func restore(_ node: Node, _ seat: Seat, _ found: RecoveredGroup?) -> RaftGroup? {
         let recovered = found ?? RecoveredGroup(group: spec(seat).id)
         do throws(MachineFailure) {
-            try seat.machine.start()
+            try startMachine(seat)
         } catch {
             stop(node, keeping: .everything)
             schedule(.start(node: node.number, life: node.life), in: 500_000)
@@ -95,6 +108,23 @@ extension World {
             fail("node \(node.id) group \(spec(seat).id) cannot start: \(error)")
             return nil
         }
+    }
+
+    /// A state that is gone, or cannot be read, is made anew.
+    private func startMachine(_ seat: Seat) throws(MachineFailure) {
+        if !seat.mustRebuild {
+            do throws(MachineFailure) {
+                try seat.machine.start()
+                return
+            } catch {
+                guard error.isLoss else { throw error }
+                seat.mustRebuild = true
+            }
+        }
+        reach(.stateLost)
+        seat.installed = nil
+        seat.machine.wipe()
+        try seat.machine.start()
     }
 
     private func restored(
@@ -124,6 +154,10 @@ extension World {
                 lastTimestamp: recovered.lastTimestamp),
             appliedIndex: seat.machine.appliedIndex, incarnation: node.incarnation)
         state.peers = recovered.peers
+        state.stateIsLost = seat.mustRebuild
+        state.installedSnapshot = seat.installed
+        state.isWitness = seat.isWitness
+        seat.mustRebuild = false
         state.damaged = recovered.damaged
         state.voteIsUnknown = recovered.voteIsUnknown
         state.logIsUntrusted = recovered.isUntrusted
@@ -151,7 +185,7 @@ extension World {
             seat.unsynced = []
         }
         guard recovered.damaged.isEmpty, !recovered.isUntrusted, !recovered.voteIsUnknown,
-            !isExcused(seat)
+            !seat.isHarmed
         else { return }
         var expected = seat.ledger
         var kept = 0
@@ -208,6 +242,7 @@ extension World {
         }
         node.isUp = false
         node.life += 1
+        takeImage(node)
         node.pausedUntil = 0
         node.forget()
     }
@@ -227,13 +262,5 @@ extension World {
 
     func wallClock(_ node: Node) -> UInt64 {
         UInt64(Int64(1_700_000_000_000_000 + now) + node.skew)
-    }
-}
-
-extension World {
-    /// Whether the replica's disk was harmed, so that its log may come back with anything.
-    func isExcused(_ seat: Seat) -> Bool {
-        guard let place = place(of: seat.replica, in: spec(seat).id) else { return true }
-        return budget.lostNodes.contains(place)
     }
 }

@@ -129,6 +129,7 @@ extension World {
                 wait("group \(id) replica \(replica) does not run")
                 continue
             }
+            if seat.isWitness { continue }
             if seat.machine.appliedIndex < raft.commitIndex {
                 wait(
                     "group \(id) replica \(replica) has applied \(seat.machine.appliedIndex) of "

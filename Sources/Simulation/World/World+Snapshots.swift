@@ -82,6 +82,7 @@ extension World {
             return
         }
         seat.machine.install(image)
+        seat.installed = metadata
         node.applyQueue.removeAll { $0.seat == transfer.seat }
         node.applyBatch.removeAll { $0.seat == transfer.seat }
         reach(.snapshotInstalled)

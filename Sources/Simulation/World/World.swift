@@ -55,8 +55,6 @@ final class World {
     var keyHistory = KeyHistory()
     var storeHistory = StoreHistory()
     var isWorking = true
-    /// Ids of replicas are never used again.
-    var nextReplica: UInt64 = 100
     var budget = DamageBudget()
     var operatorState = OperatorState()
 
