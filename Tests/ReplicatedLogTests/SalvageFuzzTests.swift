@@ -245,7 +245,6 @@ import Testing
         print("salvage: \(tally)")
         #expect(tally.salvages > 30)
         #expect(tally.damagedByName > 10)
-        #expect(tally.unknownVotes > 0)
         #expect(tally.untrusted > 0)
         #expect(tally.trusted * 100 >= tally.groups * 80, "\(tally)")
     }

@@ -228,6 +228,36 @@ import Testing
         #expect(try log.everything(of: one) == (1...9).map { Fixture.entry($0, bytes: 600) })
     }
 
+    /// Repaired out of order, into the segment that holds others of the group.
+    @Test func entriesRepairedInAnyOrderAreReadInTheirs() throws {
+        let device = MemoryLogDevice()
+        let log = try Fixture.open(device).log
+        try log.append([Fixture.append(1, entries: 1...6)])
+        for index in [UInt64(5), 2, 4] { log.noteDamage(of: one, at: LogIndex(index)) }
+        try log.append([
+            GroupAppend(
+                group: one, repaired: [Fixture.entry(5), Fixture.entry(2), Fixture.entry(4)])
+        ])
+        #expect(try log.everything(of: one) == (1...6).map { Fixture.entry($0) })
+        try log.sync()
+        #expect(try Fixture.open(device).log.everything(of: one).count == 6)
+    }
+
+    /// Entry 1 is needed from where it was repaired, entry 2 from where it always was.
+    @Test func repairedEntriesDoNotFreeTheSegmentsOfOthers() throws {
+        let device = MemoryLogDevice()
+        let log = try Fixture.open(device).log
+        try log.append([Fixture.append(1, entries: 1...2, bytes: 900)])
+        for i in UInt64(1)...40 { try log.append([Fixture.append(2, entries: i...i, bytes: 900)]) }
+        log.noteDamage(of: one, at: LogIndex(1))
+        try log.append([GroupAppend(group: one, repaired: [Fixture.entry(1, bytes: 900)])])
+        try log.append([GroupAppend(group: two, replaceFrom: LogIndex(1))])
+        try log.sync()
+        #expect(try device.listSegments()[0].number == first)
+        #expect(
+            try log.everything(of: one) == (1...2).map { Fixture.entry($0, bytes: 900) })
+    }
+
     @Test func aSnapshotsStartThatIsLostIsDistrusted() throws {
         let start = LogStart(
             index: LogIndex(50), term: Term(3), timestamp: .zero, configuration: [1],
