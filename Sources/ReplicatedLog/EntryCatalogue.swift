@@ -14,7 +14,9 @@ struct EntryCatalogue: Sendable {
     mutating func sorted() -> [EntryPlace] {
         if isSorted { return entries }
         let order = entries.enumerated().sorted { a, b in
-            (a.element.index, a.element.term, a.offset) < (b.element.index, b.element.term, b.offset)
+            (a.element.index, a.element.term, a.offset) < (
+                b.element.index, b.element.term, b.offset
+            )
         }
         var kept: [EntryPlace] = []
         kept.reserveCapacity(order.count)

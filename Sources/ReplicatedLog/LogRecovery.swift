@@ -65,8 +65,9 @@ struct LogRecovery: Sendable {
         for (id, group) in groups.sorted(by: { $0.key < $1.key }) where group.damagedCount > 0 {
             let known = knownDamage[id] ?? []
             for range in group.damaged
-            where !known.contains(where: { $0.contains(range.lowerBound) && $0.contains(range.upperBound) })
-            {
+            where !known.contains(where: {
+                $0.contains(range.lowerBound) && $0.contains(range.upperBound)
+            }) {
                 damage.append(.init(group: id, indexes: range))
             }
         }

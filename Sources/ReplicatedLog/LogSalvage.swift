@@ -229,6 +229,10 @@ struct LogSalvage: Sendable {
 
     private mutating func finishSegment(_ position: Int, _ reader: SalvageCursor) {
         let glance = glances[position]
+        if reader.isSuccessorKnown, glances[position + 1].number != glance.number.next {
+            // The next one says what is missing in between.
+            return
+        }
         guard let expected = next else {
             // Nothing tells anything of this segment.
             if !glance.isEmpty || reader.claim > 0 { doubt(.recordsLost) }

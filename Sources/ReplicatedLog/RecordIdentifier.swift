@@ -100,7 +100,8 @@ struct IdentifierSector: Hashable, Sendable {
             else { return nil }
             identifiers.append(
                 RecordIdentifier(
-                    kind: kind, detail: UInt8(word >> 8), group: GroupID(raw.integer(at: offset + 4)),
+                    kind: kind, detail: UInt8(word >> 8),
+                    group: GroupID(raw.integer(at: offset + 4)),
                     index: LogIndex(raw.integer(at: offset + 8)),
                     term: Term(raw.integer(at: offset + 16)),
                     offset: Int(raw.integer(at: offset + 24, as: UInt32.self)),

@@ -29,6 +29,14 @@ struct SalvagedGroup: Sendable {
 
     /// The log has been read to its end: what is in doubt now is distrusted.
     mutating func finish() {
+        // The same entry may stand elsewhere, in a log that had been forgotten or replaced since.
+        // A later opening will look there too.
+        if index.damagedCount > 0 {
+            for entry in catalogue.sorted()
+            where index.contains(entry.index) && index.location(of: entry.index).isDamaged {
+                _ = index.apply(.repaired(entry))
+            }
+        }
         if let reason = logDoubt ?? hardStateDoubt { index.noteDistrust(reason) }
         if voteIsLost { index.noteUnknownVote() }
         if peersAreLost { index.noteLostPeer() }

@@ -158,14 +158,18 @@ extension SegmentSurvey {
         let content = image.content(min(batch.firstSector, last)..<last)
         let isReadable = { (range: Range<Int>) in
             range.upperBound <= content.count
-                && good[range.lowerBound / Sector.contentSize...(range.upperBound - 1)
-                    / Sector.contentSize].allSatisfy { $0 }
+                && good[
+                    range.lowerBound / Sector.contentSize...(range.upperBound - 1)
+                        / Sector.contentSize
+                ].allSatisfy { $0 }
         }
         let identifiers = batch.identifiers.compactMap { $0 }.flatMap(\.identifiers)
         let lastPart = batch.identifiers.last ?? nil
         let end =
             batch.head.map { Int($0.contentBytes) }
-            ?? lastPart.map { $0.identifiers.last.map { $0.offset + $0.length } ?? BatchHeader.size }
+            ?? lastPart.map {
+                $0.identifiers.last.map { $0.offset + $0.length } ?? BatchHeader.size
+            }
         var next = BatchHeader.size
         content.withUnsafeBytes { raw in
             for identifier in identifiers {

@@ -22,6 +22,7 @@ struct SalvageModel {
         }
     }
 
+    let seed: UInt64
     var generator: SeededGenerator
     let device = MemoryLogDevice()
     var log: ReplicatedLog
@@ -34,6 +35,7 @@ struct SalvageModel {
     }
 
     init(seed: UInt64) throws {
+        self.seed = seed
         generator = SeededGenerator(seed: seed)
         log = try Fixture.open(device).log
     }
@@ -68,7 +70,8 @@ struct SalvageModel {
         }
         if chance(1, in: 30) {
             // A snapshot, from a leader whose term this replica has heard of.
-            let term = Term(max(group.hardState.term.rawValue, group.term(of: group.last).rawValue) + 1)
+            let term = Term(
+                max(group.hardState.term.rawValue, group.term(of: group.last).rawValue) + 1)
             let ahead = UInt64.random(in: 0...5, using: &generator)
             group.start = LogStart(
                 index: group.last + ahead, term: term,
@@ -120,12 +123,10 @@ struct SalvageModel {
             group.peers[peer.replica] = peer
             part.peers = [peer]
         }
-        groups[id] = group
-        if part.isReset, part.start == nil, part.hardState == nil, entries.isEmpty,
-            part.peers.isEmpty
-        {
-            groups[id] = nil
-        }
+        let isEmpty =
+            part.start == nil && part.hardState == nil && part.replaceFrom == nil
+            && entries.isEmpty && part.peers.isEmpty
+        if part.isReset || !isEmpty { groups[id] = isEmpty ? nil : group }
         return part
     }
 
