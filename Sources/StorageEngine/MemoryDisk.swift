@@ -62,6 +62,17 @@ struct MemoryDisk: Sendable {
         }
         return changed
     }
+
+    /// What the disk held of a key before the flush that wrote what it holds now, as far back as
+    /// flushes are kept. Nil: it held the same, or nothing.
+    func earlierEntry(for key: Bytes) -> SortedBytesMap.Entry? {
+        let now = image.entries.entry(for: key)
+        for flush in flushes.reversed() {
+            guard let earlier = flush.before.entries.entry(for: key) else { return nil }
+            if earlier != now { return earlier }
+        }
+        return nil
+    }
 }
 
 /// Blocks that do not match their checksums, or cannot be read: each spans the keys from its first

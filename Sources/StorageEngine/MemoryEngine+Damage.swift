@@ -53,6 +53,19 @@ extension MemoryEngine {
         damageBlock(from: [], entriesMax: .max, error)
     }
 
+    /// A persisted key has, in silence, the value that it had before the last flush that changed it.
+    ///
+    /// - Returns: false when no such value is known.
+    package func makeStale(_ key: Bytes) -> Bool {
+        changeDisk { state in
+            guard state.disk.image.entries.entry(for: key) != nil,
+                let earlier = state.disk.earlierEntry(for: key)
+            else { return false }
+            state.disk.image.entries.put(earlier)
+            return true
+        }
+    }
+
     /// Persisted keys in `from..<to` are gone in silence.
     /// - Parameter to: nil is unbounded.
     /// - Returns: how many were there.

@@ -20,8 +20,8 @@ import Synchronization
 /// - On a full disk (`fillDisk`) flushes, write-backs and opening fail; commits go to memory until
 ///   the first of these has failed. Room alone (`freeSpace`) mends nothing: it must be opened again.
 /// - The disk can be damaged while the engine runs or is stopped (`MemoryEngine+Damage.swift`): one
-///   value, a block of adjacent keys, all of it; keys lost in silence, a flush lost in silence, with
-///   older values and deleted keys back; the whole disk as it was some flushes ago; a store that
+///   value, a block of adjacent keys, all of it; keys lost and values stale in silence, a flush lost
+///   in silence, with older values and deleted keys back; the whole disk as it was some flushes ago; a store that
 ///   refuses to open. `MemoryDamage` names them, for injection by chance.
 /// - What is damaged is found by whoever reads it: an error from `value(for:)`, and from an iterator
 ///   that would step on it. Views made before the damage read on, as from a block cache. What was

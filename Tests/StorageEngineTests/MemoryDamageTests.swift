@@ -94,6 +94,14 @@ import Testing
         #expect(engine.loseKeys(from: [7], to: nil) == 2)
     }
 
+    @Test func aStaleValueIsOneOfThePast() throws {
+        let engine = try makeEngine()
+        #expect(engine.makeStale([4]))
+        #expect(try text(engine) == "212111212.")
+        // Written once, deleted, never written.
+        for key in [3, 9, 77] as Bytes { #expect(!engine.makeStale([key])) }
+    }
+
     @Test func aLostFlushLeavesAHole() throws {
         let engine = try makeEngine()
         try engine.put([0], [3])
@@ -212,6 +220,7 @@ import Testing
             case .value: #expect(crosses == 1)
             case .block, .unreadableBlock: #expect((1...9).contains(crosses))
             case .everything: #expect(crosses == 9)
+            case .staleValue: #expect(crosses == 0 && text.count { $0 == "1" } == 5)
             case .lostKeys: #expect(crosses == 0 && text.count { $0 == "." } > 1)
             case .lostFlush, .rolledBack:
                 #expect(["1111111111", "..........", "2.2.2.2.2."].contains(text))
@@ -220,6 +229,7 @@ import Testing
         switch damage {
         case .refusesToOpen, .everything: #expect(found.count == 1)
         case .lostFlush, .rolledBack: #expect(found.count == 2)
+        case .staleValue: #expect(found.count == 5)
         case .value, .block, .unreadableBlock, .lostKeys: #expect(found.count > 5)
         }
         var generator = SeededGenerator(seed: 1)
