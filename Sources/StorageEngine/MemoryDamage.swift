@@ -14,6 +14,8 @@ package enum MemoryDamage: String, CaseIterable, Sendable {
     case unreadableBlock
     /// Every persisted key throws `.corruption`.
     case everything
+    /// One key has an older value in silence.
+    case staleValue
     /// A range of keys is gone in silence.
     case lostKeys
     /// What one flush wrote is gone in silence: missing keys, older values, deleted keys back.
@@ -49,6 +51,10 @@ extension MemoryEngine {
                     from: key, entriesMax: entries, .inputOutput("a block cannot be read")) > 0
         case .everything:
             return damageEverything() > 0
+        case .staleValue:
+            let keys = persistedKeysWithEarlierValues
+            guard let key = keys.randomElement(using: &generator) else { return false }
+            return makeStale(key)
         case .lostKeys:
             guard let one = randomPersistedKey(using: &generator),
                 let other = randomPersistedKey(using: &generator)
@@ -64,6 +70,18 @@ extension MemoryEngine {
             rollBack(flushes: Int.random(in: 1...flushesKept, using: &generator))
             return true
         }
+    }
+
+    private var persistedKeysWithEarlierValues: [Bytes] {
+        let disk = state.withLock { $0.disk }
+        var keys: [Bytes] = []
+        var position = disk.image.entries.firstPosition(notBelow: [])
+        while let at = position {
+            let key = disk.image.entries[at].key
+            if disk.earlierEntry(for: key) != nil { keys.append(key) }
+            position = disk.image.entries.position(after: at)
+        }
+        return keys
     }
 
     private func randomPersistedKey(using generator: inout SeededGenerator) -> Bytes? {

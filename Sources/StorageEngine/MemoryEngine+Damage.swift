@@ -53,6 +53,19 @@ extension MemoryEngine {
         damageBlock(from: [], entriesMax: .max, error)
     }
 
+    /// A persisted key has, in silence, the value that it had before the last flush that changed it.
+    ///
+    /// - Returns: false when no such value is known.
+    package func makeStale(_ key: Bytes) -> Bool {
+        changeDisk { state in
+            guard state.disk.image.entries.entry(for: key) != nil,
+                let earlier = state.disk.earlierEntry(for: key)
+            else { return false }
+            state.disk.image.entries.put(earlier)
+            return true
+        }
+    }
+
     /// Persisted keys in `from..<to` are gone in silence.
     /// - Parameter to: nil is unbounded.
     /// - Returns: how many were there.
@@ -72,8 +85,8 @@ extension MemoryEngine {
     package func loseFlush(ago: Int) -> Int {
         changeDisk { state in
             precondition(
-                (1...state.disk.earlier.count).contains(ago),
-                "loseFlush \(ago) ago of \(state.disk.earlier.count)")
+                (1...state.disk.flushes.count).contains(ago),
+                "loseFlush \(ago) ago of \(state.disk.flushes.count)")
             return state.disk.loseFlush(ago: ago)
         }
     }
@@ -87,14 +100,14 @@ extension MemoryEngine {
         changeDisk { state in
             precondition(state.isStopped, "rollBack of an engine that runs")
             precondition(
-                (0...state.disk.earlier.count).contains(flushes),
-                "rollBack of \(flushes) of \(state.disk.earlier.count)")
+                (0...state.disk.flushes.count).contains(flushes),
+                "rollBack of \(flushes) of \(state.disk.flushes.count)")
             if flushes > 0 { state.disk.rollBack(flushes: flushes) }
         }
     }
 
     /// How many of the last flushes and write-backs `loseFlush` and `rollBack` can reach.
-    package var flushesKept: Int { state.withLock { $0.disk.earlier.count } }
+    package var flushesKept: Int { state.withLock { $0.disk.flushes.count } }
 
     /// Reads everything that is persisted, as a compaction in the background may at any time: any
     /// damage ends commits and flushes with its error, until the engine is opened again.

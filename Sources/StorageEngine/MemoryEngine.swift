@@ -15,12 +15,13 @@ import Synchronization
 ///   It happens by itself when `unflushedBatchesMax` batches wait.
 /// - An injected error fails one call. A failed commit changes nothing. After a failed commit,
 ///   flush, write-back or compaction every later commit and flush fails in the same way until the
-///   engine is opened again, as after RocksDB's background errors; reads go on.
+///   engine is opened again, as after RocksDB's background errors; reads go on, and nothing more
+///   reaches the disk.
 /// - On a full disk (`fillDisk`) flushes, write-backs and opening fail; commits go to memory until
 ///   the first of these has failed. Room alone (`freeSpace`) mends nothing: it must be opened again.
 /// - The disk can be damaged while the engine runs or is stopped (`MemoryEngine+Damage.swift`): one
-///   value, a block of adjacent keys, all of it; keys lost in silence, a flush lost in silence, with
-///   older values and deleted keys back; the whole disk as it was some flushes ago; a store that
+///   value, a block of adjacent keys, all of it; keys lost and values stale in silence, a flush lost
+///   in silence, with older values and deleted keys back; the whole disk as it was some flushes ago; a store that
 ///   refuses to open. `MemoryDamage` names them, for injection by chance.
 /// - What is damaged is found by whoever reads it: an error from `value(for:)`, and from an iterator
 ///   that would step on it. Views made before the damage read on, as from a block cache. What was
@@ -30,9 +31,9 @@ import Synchronization
 /// - With `verifiesChecksums` off, damaged values are returned as they are, with flipped bits: what
 ///   a store above must then find by itself.
 ///
-/// Not modelled: time (a slow disk is the caller's delay around a call, a stall its waiting),
-/// damage that changes keys without being noticed, and damage that mends itself. Of a block, that a
-/// key which is not there may be answered by a filter or by an error: here it is always not there.
+/// Not modelled: time (a slow disk is the caller's delay around a call, a stall its waiting), keys
+/// that become other keys, damage that mends itself or spreads by a compaction. Of a key that is not
+/// there RocksDB may need a damaged block to say so, and fail: here it always says so.
 package final class MemoryEngine: StorageEngine {
     /// Calls that can be made to fail.
     package enum FaultPoint: Hashable, Sendable {
@@ -207,7 +208,8 @@ extension MemoryEngine.State {
             failure = MemoryDisk.noSpace
             return
         }
-        disk.persist(unflushed.prefix(batches))
+        disk.persist(
+            unflushed.prefix(batches), result: batches == unflushed.count ? current : nil)
         unflushed.removeFirst(batches)
     }
 

@@ -80,43 +80,34 @@ final class MemoryIterator: EngineIterator {
         return position
     }
 
+    // It finds the end of its range by reading the first entry beyond, and the block of that.
+    // Backwards it also reads the entry before the one where it stands, to know that this is the
+    // newest of its key.
+
     private func settle(at candidate: SortedBytesMap.Position?, forwardsFrom start: Bytes) {
         let end = candidate.map { entries[$0].key }
-        settle(at: candidate, over: (start, lesser(end, upper)))
+        settle(at: candidate, onTheWay: blocks.damage(from: start, through: end))
     }
 
     private func settle(at candidate: SortedBytesMap.Position?, backwardsFrom start: Bytes) {
-        let end = candidate.map { entries[$0].key }
-        let isBelow = end.map { $0.lexicographicallyPrecedes(lower) } ?? true
-        settle(at: candidate, over: (isBelow ? lower : end, start))
+        let before = candidate.flatMap { entries.position(before: $0) }
+        let end = before.map { entries[$0].key } ?? []
+        settle(at: candidate, onTheWay: blocks.damage(from: end, through: start))
     }
 
     /// Stands there if it is in bounds and can be read, and so can what lies on the way.
-    private func settle(
-        at candidate: SortedBytesMap.Position?, over way: (from: Bytes?, through: Bytes?)
-    ) {
+    private func settle(at candidate: SortedBytesMap.Position?, onTheWay damage: StorageError?) {
         position = nil
         failure = nil
         do throws(StorageError) {
             try engine.read(.iterate)
-            if engine.verifiesChecksums,
-                let damage = blocks.damage(from: way.from, through: way.through)
-            {
-                throw damage
-            }
+            if engine.verifiesChecksums, let damage { throw damage }
             guard let candidate, isInBounds(entries[candidate].key) else { return }
             _ = try engine.checkedValue(of: entries[candidate])
             position = candidate
         } catch {
             failure = error
         }
-    }
-
-    /// Nil is unbounded.
-    private func lesser(_ one: Bytes?, _ other: Bytes?) -> Bytes? {
-        guard let one else { return other }
-        guard let other else { return one }
-        return other.lexicographicallyPrecedes(one) ? other : one
     }
 
     private func isInBounds(_ key: Bytes) -> Bool {

@@ -43,6 +43,9 @@ ssize_t pread(int descriptor, void *buffer, size_t count, off_t offset) {
     return syscall(SYS_pread64, descriptor, buffer, count, offset);
 }
 
+// The C library's header makes it a macro when optimising.
+#undef fread_unlocked
+
 size_t fread_unlocked(void *buffer, size_t size, size_t count, FILE *file) {
     if (fails(failing_call_read, fileno_unlocked(file))) {
         errno = EIO;

@@ -46,21 +46,17 @@ extension DamageCase {
         }
         cases.append(edit("first 512 bytes zeroed") { $0.zero(0..<512) })
         // In the middle of the first block of 32 KiB: RocksDB takes zeros for the end of a block.
-        for place in [4096, 8192, 16384] {
-            for bytes in [512, 4096] {
-                cases.append(
-                    edit("\(bytes) bytes zeroed, long MANIFEST", base: .longManifest) {
-                        $0.zero(place..<place + bytes)
-                    })
-                cases.append(
-                    edit(
-                        "\(bytes) bytes zeroed from a record on, long MANIFEST",
-                        base: .longManifest
-                    ) {
-                        let start = ManifestFile($0).ends.first { $0 >= place }!
-                        $0.zero(start..<start + bytes)
-                    })
-            }
+        let place = 8192
+        for bytes in [512, 4096] {
+            cases.append(
+                edit("\(bytes) bytes zeroed, long MANIFEST", base: .longManifest) {
+                    $0.zero(place..<place + bytes)
+                })
+            cases.append(
+                edit("\(bytes) bytes zeroed from a record on, long MANIFEST", base: .longManifest) {
+                    let start = ManifestFile($0).ends.first { $0 >= place }!
+                    $0.zero(start..<start + bytes)
+                })
         }
         return cases
     }

@@ -16,7 +16,7 @@ struct TableFile {
         case version = "version in the footer"
         case magic = "magic number"
 
-        /// A part that is only some bytes, of which each bit is flipped.
+        /// A part that is only some bytes, of which many bits are flipped, not some by chance.
         var isSmall: Bool { self == .checksumType || self == .handles || self == .version }
     }
 
