@@ -1,3 +1,5 @@
+import RecordModel
+
 /// Searches an order of one key's operations that explains every answer (Wing and Gong, "Testing
 /// and verifying concurrent objects", 1993), as Lowe refines it ("Testing for linearizability",
 /// 2017): configurations that were met before are not looked at again, and operations are placed
@@ -29,7 +31,7 @@ struct KeySearch {
     /// Attempts to place an operation.
     private(set) var steps = 0
     var witness = Witness()
-    private(set) var configurations = [KeyConfiguration()]
+    private(set) var configurations: [KeyConfiguration]
     /// Answered operations under way, in the order of their invocations.
     private(set) var pending: [Int] = []
     /// Operations of unknown outcome that some configuration has not used.
@@ -38,8 +40,9 @@ struct KeySearch {
     private var pendingSlots = SlotAllocator()
     private var openSlots = SlotAllocator()
 
-    init(_ part: KeyPart, stepsMax: Int) {
+    init(_ part: KeyPart, from initial: Revision, stepsMax: Int) {
         self.part = part
+        configurations = [KeyConfiguration(register: KeyRegister(floor: initial.rawValue))]
         self.stepsMax = stepsMax
         slots = Array(repeating: -1, count: part.operations.count)
     }
