@@ -71,7 +71,7 @@ import Testing
 
     @Test(arguments: 1...60 as ClosedRange<UInt64>)
     func whatACorrectStoreAnswersPasses(seed: UInt64) {
-        let history = Self.history(seed, clients: 6, operations: 300, keys: 3, values: 5)
+        let history = Self.history(seed, clients: 6, operations: 300, keys: 3, values: 40)
         let verdict = KeyLinearizability().check(history)
         #expect(verdict == .linearizable, "seed \(seed): \(verdict)")
     }
@@ -85,8 +85,11 @@ import Testing
         func written(_ value: Bytes?, _ told: Revision?) -> [Cell] {
             if let told {
                 return told.rawValue > cell.last
-                    ? [Cell(value: value, modRevision: value == nil ? 0 : told.rawValue,
-                        last: told.rawValue)] : []
+                    ? [
+                        Cell(
+                            value: value, modRevision: value == nil ? 0 : told.rawValue,
+                            last: told.rawValue)
+                    ] : []
             }
             return (cell.last + 1...max(cell.last + 1, unmentioned)).map {
                 Cell(value: value, modRevision: value == nil ? 0 : $0, last: $0)

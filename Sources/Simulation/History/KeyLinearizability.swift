@@ -9,7 +9,8 @@ import RecordModel
 ///
 /// What the parts cannot show is the order between keys: `RevisionOrder` checks that.
 package struct KeyLinearizability: Sendable {
-    /// Attempts to place an operation that the search of one key may make. At the limit the key is given up, and
+    /// Attempts to place an operation, and comparisons of what they led to, that the search of one
+    /// key may make. At the limit the key is given up, and
     /// the verdict is *unknown* unless another key is a violation.
     package var stepsPerKeyMax: Int
 

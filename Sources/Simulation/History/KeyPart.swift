@@ -5,7 +5,7 @@ import RecordModel
 struct KeyPart {
     struct Operation {
         let entry: KeyHistory.Entry
-        let step: KeyStep
+        var step: KeyStep
         let isAnswered: Bool
     }
 
@@ -78,6 +78,10 @@ struct KeyPart {
                 Operation(entry: entry, step: step, isAnswered: entry.completed != nil))
             moments.append((entry.invoked, .invoked(number)))
             if let completed = entry.completed { moments.append((completed, .returned(number))) }
+        }
+        let answered = Set(operations.compactMap(\.step.writtenRevision))
+        for number in operations.indices {
+            operations[number].step = operations[number].step.knowing(answered)
         }
         moments.sort { $0.position < $1.position }
         events = moments.map(\.event)
