@@ -80,8 +80,14 @@ struct KeyPart {
             if let completed = entry.completed { moments.append((completed, .returned(number))) }
         }
         let answered = Set(operations.compactMap(\.step.writtenRevision))
+        let mentioned = Set(operations.compactMap(\.step.mentionedValue))
         for number in operations.indices {
             operations[number].step = operations[number].step.knowing(answered)
+            // Explanations name what an answered write put; what was not answered need not be told
+            // apart where nothing can tell.
+            if !operations[number].isAnswered {
+                operations[number].step = operations[number].step.namingOnly(mentioned)
+            }
         }
         moments.sort { $0.position < $1.position }
         events = moments.map(\.event)

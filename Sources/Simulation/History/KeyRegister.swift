@@ -9,6 +9,8 @@
 struct KeyRegister: Hashable {
     static let absent: Int32 = 0
     static let untold: Int64 = -1
+    /// Stands for every value that no answer and no condition mentions.
+    static let unmentioned: Int32 = -1
 
     /// Number of the value among those of the key's history, from 1.
     var value = Self.absent
@@ -102,6 +104,30 @@ enum KeyStep: Hashable {
                 expected, value: value, revision: revision,
                 isAnswered: answered.contains(expected))
         default: self
+        }
+    }
+
+    /// The value that it must find, or must not.
+    var mentionedValue: Int32? {
+        switch self {
+        case .read(let value, _, _), .putIfValue(let value, _, _), .unlessValue(let value): value
+        case .readAbsent, .put, .putIfRevision, .unlessRevision, .delete: nil
+        }
+    }
+
+    /// The same, but for a value that nothing mentions: writes of such values do the same.
+    func namingOnly(_ mentioned: Set<Int32>) -> KeyStep {
+        func name(_ value: Int32) -> Int32 {
+            mentioned.contains(value) ? value : KeyRegister.unmentioned
+        }
+        return switch self {
+        case .put(let value, let revision): .put(value: name(value), revision: revision)
+        case .putIfValue(let expected, let value, let revision):
+            .putIfValue(expected, value: name(value), revision: revision)
+        case .putIfRevision(let expected, let value, let revision, let isAnswered):
+            .putIfRevision(
+                expected, value: name(value), revision: revision, isAnswered: isAnswered)
+        case .readAbsent, .read, .unlessValue, .unlessRevision, .delete: self
         }
     }
 
