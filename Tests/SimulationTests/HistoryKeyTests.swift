@@ -109,6 +109,7 @@ import Testing
             "no room for the untold revision",
             "1 → put x z\n1 ← ok @2\n1 → put x a\n1 ← unknown\n2 → get x\n2 ← a\n2 → put x b\n"
                 + "2 ← ok @3"),
+        .bad("no room for a first revision", "1 → put x a\n1 ← ok\n1 → put x b\n1 ← ok @2"),
         .bad("revisions that go back", "1 → put x a\n1 ← ok @3\n1 → put x b\n1 ← ok @2"),
         .bad(
             "an untold revision that was denied",

@@ -159,6 +159,32 @@ import Testing
             "a gap before the only operation that could have made it",
             "1 → put x a\n1 ← put @3\n2 → put y b\n2 ← unknown"),
         .bad(
+            "a gap filled by what was asked for when a later revision was known",
+            """
+            1 → put y a
+            1 ← unknown
+            2 → put z b
+            2 ← put @3
+            3 → put x c
+            3 ← unknown
+            2 → get a..zz
+            2 ← {x=c@2, z=b@3} @3
+            """),
+        .good(
+            "two gaps that give back what a later one needs",
+            """
+            1 → put y a
+            1 ← unknown
+            2 → put z a
+            2 ← unknown
+            3 → put q b
+            3 ← unknown
+            4 → put q b
+            4 ← unknown
+            5 → get q
+            5 ← {q=b@4} @4
+            """),
+        .bad(
             "a gap that a delete of nothing cannot have made",
             "1 → del x\n1 ← unknown\n2 → put y b\n2 ← put @3"),
         .bad(

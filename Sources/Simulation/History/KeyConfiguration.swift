@@ -24,6 +24,8 @@ struct KeyConfiguration {
 /// Configurations of which none covers another one found later.
 struct KeyConfigurations {
     private(set) var all: [KeyConfiguration] = []
+    /// How often two were held against each other.
+    private(set) var comparisons = 0
     /// By what must be equal for one to cover another; filled once there are more than a few.
     private var places: [Likeness: [Int]] = [:]
 
@@ -46,6 +48,7 @@ struct KeyConfigurations {
     /// False where it is covered by one that is here.
     mutating func insert(_ new: KeyConfiguration) -> Bool {
         if all.count < Self.scannedMax {
+            comparisons += all.count
             for index in all.indices {
                 let old = all[index]
                 guard old.writes == new.writes, old.endsUnseen == new.endsUnseen else { continue }
@@ -62,6 +65,7 @@ struct KeyConfigurations {
             for index in all.indices { places[Likeness(all[index]), default: []].append(index) }
         }
         let likeness = Likeness(new)
+        comparisons += places[likeness]?.count ?? 0
         for index in places[likeness, default: []] {
             if all[index].covers(new) { return false }
             if new.covers(all[index]) {

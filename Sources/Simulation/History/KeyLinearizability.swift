@@ -9,16 +9,24 @@ import RecordModel
 ///
 /// What the parts cannot show is the order between keys: `RevisionOrder` checks that.
 package struct KeyLinearizability: Sendable {
-    /// Configurations that the search of one key may look at. At the limit the key is given up, and
+    /// Attempts to place an operation, and comparisons of what they led to, that the search of one
+    /// key may make. At the limit the key is given up, and
     /// the verdict is *unknown* unless another key is a violation.
     package var stepsPerKeyMax: Int
 
-    package init(stepsPerKeyMax: Int = 2_000_000) { self.stepsPerKeyMax = stepsPerKeyMax }
+    /// The store's revision before the first operation, without a key in it: every write is told a
+    /// later one.
+    package var initialRevision: Revision
+
+    package init(stepsPerKeyMax: Int = 2_000_000, initialRevision: Revision = .initial) {
+        self.stepsPerKeyMax = stepsPerKeyMax
+        self.initialRevision = initialRevision
+    }
 
     package func check(_ history: KeyHistory) -> HistoryVerdict {
         var given: Int? = nil
         for part in KeyPart.partition(history) {
-            var search = KeySearch(part, stepsMax: stepsPerKeyMax)
+            var search = KeySearch(part, from: initialRevision, stepsMax: stepsPerKeyMax)
             switch search.run() {
             case .linearizable: continue
             case .violation(let violation): return .violation(violation)

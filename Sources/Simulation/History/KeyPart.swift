@@ -5,7 +5,7 @@ import RecordModel
 struct KeyPart {
     struct Operation {
         let entry: KeyHistory.Entry
-        let step: KeyStep
+        var step: KeyStep
         let isAnswered: Bool
     }
 
@@ -78,6 +78,16 @@ struct KeyPart {
                 Operation(entry: entry, step: step, isAnswered: entry.completed != nil))
             moments.append((entry.invoked, .invoked(number)))
             if let completed = entry.completed { moments.append((completed, .returned(number))) }
+        }
+        let answered = Set(operations.compactMap(\.step.writtenRevision))
+        let mentioned = Set(operations.compactMap(\.step.mentionedValue))
+        for number in operations.indices {
+            operations[number].step = operations[number].step.knowing(answered)
+            // Explanations name what an answered write put; what was not answered need not be told
+            // apart where nothing can tell.
+            if !operations[number].isAnswered {
+                operations[number].step = operations[number].step.namingOnly(mentioned)
+            }
         }
         moments.sort { $0.position < $1.position }
         events = moments.map(\.event)

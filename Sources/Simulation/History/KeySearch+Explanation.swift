@@ -62,7 +62,9 @@ extension KeySearch {
 
     private func described(_ register: KeyRegister) -> String {
         if register.value == KeyRegister.absent { return "absent" }
-        let value = shown(part.value(register.value))
+        let value =
+            register.value == KeyRegister.unmentioned
+            ? "a value that nobody saw" : shown(part.value(register.value))
         return register.modRevision == KeyRegister.untold
             ? "\(value) of an untold revision" : "\(value) of revision \(register.modRevision)"
     }

@@ -1,3 +1,5 @@
+import RecordModel
+
 /// Searches an order of one key's operations that explains every answer (Wing and Gong, "Testing
 /// and verifying concurrent objects", 1993), as Lowe refines it ("Testing for linearizability",
 /// 2017): configurations that were met before are not looked at again, and operations are placed
@@ -26,22 +28,27 @@ struct KeySearch {
 
     let part: KeyPart
     private let stepsMax: Int
-    /// Attempts to place an operation.
+    /// Attempts to place an operation, and comparisons of configurations.
     private(set) var steps = 0
     var witness = Witness()
-    private(set) var configurations = [KeyConfiguration()]
+    private(set) var configurations: [KeyConfiguration]
     /// Answered operations under way, in the order of their invocations.
     private(set) var pending: [Int] = []
     /// Operations of unknown outcome that some configuration has not used.
     private(set) var open: [Int] = []
+    /// By operation; -1 before it is invoked, and where it was retired.
     private var slots: [Int]
+    /// By operation of unknown outcome: the latest before it that does the same.
+    private var twins: [Int?]
     private var pendingSlots = SlotAllocator()
     private var openSlots = SlotAllocator()
 
-    init(_ part: KeyPart, stepsMax: Int) {
+    init(_ part: KeyPart, from initial: Revision, stepsMax: Int) {
         self.part = part
+        configurations = [KeyConfiguration(register: KeyRegister(floor: initial.rawValue))]
         self.stepsMax = stepsMax
         slots = Array(repeating: -1, count: part.operations.count)
+        twins = Array(repeating: nil, count: part.operations.count)
     }
 
     mutating func run() -> Result {
@@ -66,6 +73,8 @@ struct KeySearch {
     private mutating func invoked(_ operation: Int) {
         guard part.operations[operation].isAnswered else {
             slots[operation] = openSlots.take()
+            let step = part.operations[operation].step
+            twins[operation] = open.last { part.operations[$0].step == step }
             open.append(operation)
             return
         }
@@ -95,8 +104,9 @@ struct KeySearch {
             }
         }
         let step = part.operations[operation].step
+        defer { steps += found.comparisons + seen.comparisons }
         while let configuration = work.popLast() {
-            guard steps < stepsMax else { return nil }
+            guard steps + found.comparisons + seen.comparisons < stepsMax else { return nil }
             if !(configuration.endsUnseen && step.isBlind) {
                 steps += 1
                 if let register = step.apply(to: configuration.register) {
@@ -144,6 +154,12 @@ struct KeySearch {
         for operation in open {
             let step = part.operations[operation].step
             if configuration.used.contains(slots[operation]) { continue }
+            // Of operations that do the same, the first that is left stands for all.
+            if let twin = twins[operation], slots[twin] >= 0,
+                !configuration.used.contains(slots[twin])
+            {
+                continue
+            }
             if configuration.endsUnseen && step.isBlind { continue }
             steps += 1
             guard let register = step.takeEffect(on: configuration.register) else { continue }
@@ -192,6 +208,7 @@ struct KeySearch {
                 configurations[index].used.remove(slots[operation])
             }
             openSlots.free(slots[operation])
+            slots[operation] = -1
         }
         open.removeAll { used.contains($0) }
     }
