@@ -26,6 +26,7 @@ struct Repair: Sendable {
 extension RaftGroup {
     /// The log found that it cannot read these entries any more. Repeated news change nothing.
     package mutating func damaged(_ indexes: ClosedRange<LogIndex>) -> Effects {
+        wake()
         if log.lost(indexes) {
             // What is still in memory needs nobody.
             var index = max(indexes.lowerBound, log.cache.firstIndex)
