@@ -81,7 +81,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "WireProtocol",
-            dependencies: ["Primitives", "Consensus", "RecordModel", protobuf],
+            dependencies: ["Primitives", "Consensus", "MultiRaft", "RecordModel", protobuf],
             exclude: ["Protos"],
             swiftSettings: strict),
         .target(
@@ -93,8 +93,8 @@ let package = Package(
         .target(
             name: "NodeRuntime",
             dependencies: [
-                "Primitives", "Consensus", "ReplicatedLog", "RecordModel", "StorageEngine",
-                "RecordStore", "RocksDBEngine", "WireProtocol", "RPC", nioCore, nioPosix, nioHTTP1,
+                "Primitives", "Consensus", "MultiRaft", "ReplicatedLog", "RecordModel",
+                "StorageEngine", "RecordStore", "RocksDBEngine", "WireProtocol", "RPC", nioCore, nioPosix, nioHTTP1,
                 protobuf, log,
             ],
             swiftSettings: strict),
@@ -154,7 +154,7 @@ let package = Package(
         test("SnapshotArchiveTests", ["SnapshotArchive", "RecordModel", "Primitives"]),
         test(
             "WireProtocolTests",
-            ["WireProtocol", "RecordModel", "Consensus", "Primitives", protobuf]),
+            ["WireProtocol", "RecordModel", "Consensus", "MultiRaft", "Primitives", protobuf]),
         test(
             "RPCTests",
             ["RPC", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioHTTP2, nioHPACK, log]),
