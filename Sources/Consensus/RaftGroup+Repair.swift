@@ -33,6 +33,7 @@ extension RaftGroup {
                 supply(log.cache[index])
                 index = index.next
             }
+            if candidacy != nil { becomeFollower(term: term, leader: nil) }
             askForEntries()
         }
         return finishEvent()
