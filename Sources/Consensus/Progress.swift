@@ -13,8 +13,12 @@ struct Progress: Sendable {
     var inflight = Inflight()
     /// Heard from since the leader's last check of its quorum.
     var isActive = false
-    /// When it was heard last, in the leader's ticks.
+    /// The tick at which it was last heard in this term.
     var heardAt: UInt64?
+    /// Checks of the quorum in a row that found it alive and in step.
+    var stableChecks = 0
+    /// It has said that it sleeps, and nothing since.
+    var isAsleep = false
     /// The latest read round that it has confirmed.
     var ackedRound: UInt64 = 0
     /// The highest commit index that it has been told.

@@ -21,6 +21,8 @@ extension RaftGroup {
     }
 
     mutating func leaderTicked() {
+        idleTicked()
+        guard !isAsleep else { return }
         leadership!.heartbeatElapsed += 1
         leadership!.quorumElapsed += 1
         if leadership!.quorumElapsed >= settings.electionTimeoutTicks {
@@ -31,11 +33,18 @@ extension RaftGroup {
                 return
             }
             leadership!.quorumElapsed = 0
+            noteStability()
+            preferOthers()
             for i in leadership!.progress.indices { leadership!.progress[i].isActive = false }
         }
         leavingTicked()
         zoneWaitTicked()
-        if leadership!.heartbeatElapsed >= settings.heartbeatTicks { sendHeartbeats() }
+        driveTransfer()
+        if leadership!.heartbeatElapsed >= settings.heartbeatTicks {
+            openLeaseRound()
+            sendHeartbeats()
+            spreadRecords()
+        }
     }
 
     private var quorumIsActive: Bool {
@@ -50,6 +59,7 @@ extension RaftGroup {
         guard let tailBytes = leadership?.tailBytes else {
             return .refused(.notLeader(leader: leader))
         }
+        if let transfer { return .refused(.transferInProgress(to: transfer.target)) }
         var bytes = 0
         for proposal in proposals {
             guard proposal.command.count <= settings.maxEntryBytes else {

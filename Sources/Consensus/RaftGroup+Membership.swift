@@ -12,6 +12,7 @@ extension RaftGroup {
     package mutating func configurationProposed(
         _ request: ConfigurationRequest, wallClock: UInt64
     ) -> (ConfigurationOutcome, Effects) {
+        wake()
         do throws(ConfigurationRefusal) {
             let next = try nextConfiguration(request)
             let bytes = next.encoded()
@@ -44,6 +45,7 @@ extension RaftGroup {
     }
 
     private func checkChangeMayBegin() throws(ConfigurationRefusal) {
+        if let transfer { throw .transferInProgress(to: transfer.target) }
         guard configurationIndex <= log.commitIndex else {
             throw .changeInProgress(index: configurationIndex)
         }
@@ -86,7 +88,7 @@ extension RaftGroup {
     }
 
     private mutating func leaveJointByItself() {
-        guard configuration.leavesAutomatically, hasCommittedInTerm else { return }
+        guard configuration.leavesAutomatically, hasCommittedInTerm, transfer == nil else { return }
         let next = configuration.left
         // No clock is at hand: the stamp is the next one possible.
         appendConfiguration(next, next.encoded(), wallClock: 0)

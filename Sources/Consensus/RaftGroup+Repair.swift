@@ -26,7 +26,9 @@ struct Repair: Sendable {
 extension RaftGroup {
     /// The log found that it cannot read these entries any more. Repeated news change nothing.
     package mutating func damaged(_ indexes: ClosedRange<LogIndex>) -> Effects {
+        wake()
         if log.lost(indexes) {
+            wake()
             // What is still in memory needs nobody.
             var index = max(indexes.lowerBound, log.cache.firstIndex)
             while index <= indexes.upperBound, log.cache.holds(index) {

@@ -137,8 +137,7 @@ extension RaftGroup {
 
     mutating func receivedAppendResponse(_ response: AppendResponse, from peer: ReplicaID) {
         guard let i = leadership?.position(of: peer) else { return }
-        leadership!.progress[i].isActive = true
-        leadership!.progress[i].heardAt = ticks
+        heard(fromPosition: i)
         switch response {
         case .accepted(let matchIndex):
             guard matchIndex <= log.lastIndex else {
@@ -149,6 +148,7 @@ extension RaftGroup {
             guard leadership!.progress[i].accepted(through: matchIndex) else { return }
             advanceCommit()
             sendAppends(toPosition: i)
+            driveTransfer()
         case .rejected(let previousIndex, let hintIndex, let hintTerm):
             let agreement = log.terms.lastIndex(atMost: hintIndex, termAtMost: hintTerm)
             guard
@@ -167,8 +167,8 @@ extension RaftGroup {
             effects.faults.append(.unknownRound(from: peer, round: round))
             return
         }
-        leadership!.progress[i].isActive = true
-        leadership!.progress[i].heardAt = ticks
+        heard(fromPosition: i)
+        leadership!.progress[i].isAsleep = hibernates
         remindOfSnapshot(position: i)
         if leadership!.progress[i].flow == .probe(paused: true) {
             leadership!.progress[i].flow = .probe(paused: false)
@@ -184,6 +184,13 @@ extension RaftGroup {
             leadership!.progress[i].ackedRound = round
             confirmRounds()
         }
+        if hibernates { sleepIfAllDo() }
+    }
+
+    private mutating func heard(fromPosition i: Int) {
+        leadership!.progress[i].isActive = true
+        leadership!.progress[i].heardAt = ticks
+        leadership!.progress[i].isAsleep = false
     }
 
     // MARK: Heartbeats and commit notices
@@ -194,10 +201,12 @@ extension RaftGroup {
         if let last = leadership!.pendingReads.last {
             leadership!.round = max(leadership!.round, last.round)
         }
+        let hibernates = isIdle
         for i in leadership!.progress.indices {
             let told = min(leadership!.progress[i].matchIndex, log.commitIndex)
             sendNow(
-                .heartbeat(Heartbeat(commitIndex: told, round: leadership!.round)),
+                .heartbeat(
+                    Heartbeat(commitIndex: told, round: leadership!.round, hibernates: hibernates)),
                 to: leadership!.progress[i].replica)
         }
     }

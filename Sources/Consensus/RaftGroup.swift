@@ -73,6 +73,24 @@ package struct RaftGroup: Sendable {
     var candidacy: Candidacy?
     var leadership: Leadership?
     var forwarded = ForwardedReads()
+    var transfer: Transfer?
+    /// The tick from which this replica may hand over to a preferred voter.
+    var nextHandover: UInt64 = 0
+
+    package internal(set) var standing: Standing
+    var ownStart: OwnStart
+    var peerMemory: PeerMemory
+    /// The tick at which records were last written along.
+    var recordsWrittenAt: UInt64 = 0
+    /// Members for which an alarm is raised.
+    var alarmedMembers: [ReplicaID] = []
+
+    /// Nothing is to be done until something happens (`isHibernating`).
+    var isAsleep = false
+    /// The latest reading that was handed in.
+    var clock: MonotonicTime?
+    /// With leases: the tick until which no vote is given. Covers what was promised before a start.
+    var promisedUntil: UInt64
     var snapshots = SnapshotTraffic()
     var repair = Repair()
     /// Entries were damaged at the start, and `configurations` may lack those among them.
@@ -103,11 +121,12 @@ package struct RaftGroup: Sendable {
         var writesHardState = false
         var replacedFrom: LogIndex?
         var entries: [LogEntry] = []
+        var peers: [PeerRecord] = []
         var messages: [RaftMessage] = []
 
         var writesNothing: Bool {
             start == nil && repaired.isEmpty && !writesHardState && replacedFrom == nil
-                && entries.isEmpty
+                && entries.isEmpty && peers.isEmpty
         }
     }
 
@@ -119,7 +138,8 @@ package struct RaftGroup: Sendable {
 
     /// A replica starts as a follower that knows no leader. Call `started()` next.
     ///
-    /// - Parameter seed: of the randomised election timeouts; differs between replicas.
+    /// - Parameter seed: of the randomised election timeouts, and of what tells two starts apart;
+    ///   differs between replicas, and between the starts of one.
     /// - Throws: `RestoreFailure` when the parts of the disk contradict each other.
     package init(
         group: GroupID, replica: ReplicaID, settings: RaftSettings, restored: RestoredState,
@@ -157,6 +177,21 @@ package struct RaftGroup: Sendable {
         configurationsMayLack = !log.damage.isEmpty
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)
+        var startGenerator = SeededGenerator(seed: ~seed)
+        ownStart = OwnStart(
+            registration: Registration(
+                incarnation: restored.incarnation, start: startGenerator.next(),
+                term: restored.hardState.term, lastIndex: log.lastIndex, lastTerm: log.lastTerm),
+            wasQuarantined: restored.peers.contains {
+                $0.replica == replica && $0.incarnation == PeerRecord.quarantined
+            })
+        if restored.logIsUntrusted || ownStart.wasQuarantined {
+            standing = .quarantined
+        } else {
+            standing = settings.registersStarts ? .registering : .trusted
+        }
+        peerMemory = PeerMemory(restored.peers.filter { $0.replica != replica })
+        promisedUntil = UInt64(settings.electionTimeoutTicks)
         announced = RoleChange(role: .follower, term: restored.hardState.term, leader: nil)
         work.writesHardState = restored.voteIsUnknown
         if let snapshot = interrupted {

@@ -66,7 +66,8 @@ import Testing
         ) -> RestoreFailure? {
             do {
                 _ = try RaftGroup(
-                    group: .defaultKeyspace, replica: ReplicaID(1), settings: RaftSettings(),
+                    group: .defaultKeyspace, replica: ReplicaID(1),
+                    settings: RaftSettings(registersStarts: false),
                     restored: RestoredState(
                         hardState: disk.hardState, configuration: Configuration(voters: voters),
                         log: log ?? disk.summary, appliedIndex: LogIndex(applied),

@@ -16,6 +16,7 @@ struct SimulatedDisk {
     var damaged: [LogIndex] = []
     /// What a repair wrote that was not what the entry had held.
     var wrongRepairs: [LogEntry] = []
+    var peers: [PeerRecord] = []
 
     /// - Parameter state: what the state machine durably is.
     mutating func write(_ work: AppendWork, state: ArraySlice<LogEntry> = []) {
@@ -25,6 +26,10 @@ struct SimulatedDisk {
             damaged.removeAll { $0 == entry.index }
         }
         if let hardState = work.hardState { self.hardState = hardState }
+        for peer in work.peers {
+            peers.removeAll { $0.replica == peer.replica }
+            peers.append(peer)
+        }
         if let from = work.replacedFrom {
             precondition(from > startIndex, "replacing from \(from), begins behind \(startIndex)")
             entries.removeLast(entries.count - Int(from.previous.rawValue))
