@@ -78,6 +78,9 @@ struct Checker {
             if work.hardState == nil && work.entries.isEmpty { reach("order-only append") }
             if let start = work.start {
                 reach(start.replacesAll ? "log replaced by a snapshot" : "log front cut")
+                if !start.replacesAll && node.snapshots.installed?.index == start.index {
+                    reach("log kept behind a snapshot")
+                }
                 if !start.replacesAll && start.index > LogIndex(UInt64(node.durablyApplied)) {
                     violations.append("replica \(id) cuts \(start.index), durably applied less")
                 }

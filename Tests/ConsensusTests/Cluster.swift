@@ -259,9 +259,9 @@ final class Cluster {
                     sync(id)
                 }
                 if !self[id].applyIsStuck && !self[id].handed.isEmpty {
-                    let waiting = self[id].handed.count
+                    let applied = self[id].applied.count
                     apply(id)
-                    if self[id].handed.count != waiting { moved = true }
+                    if self[id].applied.count > applied { moved = true }
                 }
                 if moveSnapshots(id) { moved = true }
                 if !self[id].diskIsStuck && !self[id].fetches.isEmpty {

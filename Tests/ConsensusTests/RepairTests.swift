@@ -253,7 +253,8 @@ import Testing
             log: .empty, appliedIndex: .zero, incarnation: 1)
         restored.voteIsUnknown = true
         var raft = try RaftGroup(
-            group: .defaultKeyspace, replica: ReplicaID(1), settings: RaftSettings(),
+            group: .defaultKeyspace, replica: ReplicaID(1),
+            settings: RaftSettings(registersStarts: false),
             restored: restored, seed: 1)
         // Durably, so that a second crash does not free it.
         let work = raft.started().append
