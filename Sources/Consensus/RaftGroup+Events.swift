@@ -117,7 +117,11 @@ extension RaftGroup {
 
     private mutating func handOut() {
         // Of a witness's entries nobody can tell what they said.
-        guard !isWitness else { return log.skipHandouts() }
+        guard !isWitness else {
+            log.skipHandouts()
+            truncateLog()
+            return
+        }
         while let range = log.nextHandout(settings) { effects.committed.append(range) }
     }
 

@@ -13,7 +13,7 @@ import Testing
         maxHandoutsInFlight: 2, maxPendingReads: 6, entriesKept: 3, entriesKeptForFollowers: 8,
         truncationBatch: 2)
 
-    @Test(arguments: [(3, 0), (3, 40), (5, 80), (5, 120), (1, 160)])
+    @Test(arguments: [(3, 200), (3, 40), (5, 80), (5, 120), (1, 160)])
     func everySeedIsSafeAndMakesProgressOnceHealed(replicas: Int, firstSeed: UInt64) {
         var reached: [String: Int] = [:]
         for seed in firstSeed..<firstSeed + 40 {
