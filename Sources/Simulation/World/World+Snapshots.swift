@@ -80,7 +80,7 @@ extension World {
                     + "\(transfer.image?.appliedIndex.description ?? "nothing")")
             return
         }
-        guard image.appliedIndex > seat.machine.appliedIndex else {
+        guard image.appliedIndex >= seat.machine.appliedIndex else {
             post(.snapshotEnded(seat: transfer.seat, metadata.id, .failed), to: node)
             return
         }
