@@ -27,9 +27,8 @@ extension RaftGroup {
     /// interval" (thesis §3.4).
     mutating func restartElectionWait() {
         electionElapsed = 0
-        let spread = UInt64(settings.electionTimeoutTicks)
-        electionWait =
-            settings.electionTimeoutTicks + Int(generator.next() % spread) + priorityWait
+        let timeout = settings.electionTimeoutTicks
+        electionWait = timeout + drawWait(within: timeout, slots: 2 * timeout)
     }
 
     mutating func becomeFollower(term newTerm: Term, leader newLeader: ReplicaID?) {

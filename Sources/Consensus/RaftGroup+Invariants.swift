@@ -15,7 +15,11 @@ extension RaftGroup {
         if let led = leadership { checkLeadership(led, &broken) }
         checkQueues(&broken)
         checkMembership(&broken)
-        if let earlier { checkPassage(from: earlier, &broken) }
+        checkStanding(&broken)
+        if let earlier {
+            checkPassage(from: earlier, &broken)
+            checkStandingPassage(from: earlier, &broken)
+        }
         return broken.found
     }
 

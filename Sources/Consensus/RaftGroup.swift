@@ -35,6 +35,13 @@ import Primitives
 /// 18. A witness hands nothing out and holds no command.
 /// 19. Leader: what is committed is durable in as many zones as the rule asks for, as soon as the term
 ///     and the configuration that states the rule are committed.
+/// 20. Whoever campaigns or leads is trusted; a quarantined replica follows nobody.
+/// 21. A transfer ends within an election timeout. Once its target may have been told to campaign,
+///     its leader holds no lease for the rest of the term.
+/// 22. Lease rounds that await their quorum never exceed their limit.
+/// 23. Whoever sleeps knows its leader, and all that it has is durable, committed and handed out;
+///     a leader that sleeps knows this of all members, and nobody waits for a read.
+/// 24. There is at most one record of each other member, and none of this replica.
 ///
 /// Between an earlier moment and a later one:
 ///
@@ -43,6 +50,8 @@ import Primitives
 ///     replaced by another.
 /// 13. The terms of entries up to the earlier commit index stay as they were.
 /// 14. Leader Append-Only: while a replica leads a term, its log only grows (thesis §3.4).
+/// 25. No part of a record falls.
+/// 26. A replica that is trusted is not asked to register again, and one that is quarantined stays so.
 package struct RaftGroup: Sendable {
     package let group: GroupID
     package let replica: ReplicaID

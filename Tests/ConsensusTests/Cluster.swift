@@ -27,6 +27,9 @@ final class Cluster {
         var applyIsStuck = false
         var readsReady: [ReadReady] = []
         var readsRefused: [ReadRefused] = []
+        var transfersEnded: [TransferResult] = []
+        var quarantined: [QuarantineReason] = []
+        var alarms: [AlarmChange] = []
     }
 
     let settings: RaftSettings
@@ -42,6 +45,8 @@ final class Cluster {
     var wallClock: UInt64 = 1_000_000
     var checker = Checker()
     var recordsSent = true
+    /// What each replica's monotonic clock shows; nil where nobody asks it.
+    var clock: (Int) -> MonotonicTime? = { _ in nil }
 
     init(
         _ count: Int, settings: RaftSettings = RaftSettings(heartbeatTicks: 2), seed: UInt64 = 1,
@@ -124,6 +129,9 @@ final class Cluster {
         self[id].fetches += effects.fetches
         self[id].readsReady += effects.readsReady
         self[id].readsRefused += effects.readsRefused
+        if let ended = effects.transferEnded { self[id].transfersEnded.append(ended) }
+        if let reason = effects.quarantined { self[id].quarantined.append(reason) }
+        self[id].alarms += effects.alarms
     }
 
     private func send(_ message: RaftMessage, of id: Int) {
@@ -136,7 +144,7 @@ final class Cluster {
     }
 
     func tick(_ id: Int, times: Int = 1) {
-        for _ in 0..<times { event(id) { $0.ticked() } }
+        for _ in 0..<times { event(id) { $0.ticked(now: clock(id)) } }
     }
 
     func tickAll(times: Int = 1) {
@@ -207,7 +215,7 @@ final class Cluster {
 
     func read(_ tokens: UInt64..., at id: Int) {
         for token in tokens { checker.asks(token, self[id]) }
-        event(id) { $0.readsRequested(tokens) }
+        event(id) { $0.readsRequested(tokens, now: clock(id)) }
     }
 
     // MARK: Until nothing moves
