@@ -71,6 +71,7 @@ extension RaftGroup {
         work.writesHardState = true
         leader = nil
         candidacy = Candidacy(.vote(ownVote: nextTicket))
+        candidacy!.isTransfer = isTransfer
         let request = VoteRequest(
             lastIndex: log.lastIndex, lastTerm: log.lastTerm, isTransfer: isTransfer)
         // A candidate that forgot its term in a crash could vote for another in it.

@@ -17,6 +17,8 @@ struct Checker {
     /// Reads under way: who asked, and what was committed anywhere when it did.
     private var reads: [UInt64: (replica: ReplicaID, floor: LogIndex)] = [:]
     private(set) var reached: [String: Int] = [:]
+    /// Whether the test takes disks back.
+    var expectsQuarantine = false
 
     var openReads: Int { reads.count }
 
@@ -47,6 +49,7 @@ struct Checker {
             violations.append("replica \(id): \(broken)")
         }
         if effects.roleChange?.role == .leader { elected(raft) }
+        lookedAtLeading(earlier[node.id], raft, effects)
         checkCommit(cluster, from: earlier[node.id]?.commitIndex ?? .zero, raft)
         earlier[node.id] = raft
         if let work = effects.append {
@@ -79,6 +82,30 @@ struct Checker {
                 reads.removeValue(forKey: read.token) != nil,
                 "replica \(id) refused read \(read.token) that was not open")
             reach("read refused: \(read.reason)")
+        }
+    }
+
+    /// Transfers, sleep and starts.
+    private mutating func lookedAtLeading(
+        _ before: RaftGroup?, _ raft: RaftGroup, _ effects: Effects
+    ) {
+        switch effects.transferEnded {
+        case .done: reach("transfer done")
+        case .timedOut: reach("transfer timed out")
+        case .leadershipLost: reach("transfer lost")
+        case nil: break
+        }
+        if raft.isHibernating, let before, !before.isHibernating { reach("fell asleep") }
+        if before?.standing == .registering && raft.standing == .trusted {
+            reach("registered again")
+        }
+        if let reason = effects.quarantined {
+            unless(expectsQuarantine, "replica \(raft.replica) is quarantined: \(reason)")
+        }
+        if raft.isHibernating {
+            unless(
+                effects.append == nil || before?.isHibernating != true,
+                "replica \(raft.replica) writes while asleep")
         }
     }
 
@@ -168,6 +195,9 @@ struct Checker {
                 disk.hardState.term > message.term
                     || disk.hardState.term == message.term && disk.lastIndex >= matchIndex,
                 "\(node.id) accepts \(matchIndex) in \(message.term), disk \(disk.lastIndex)")
+        case .registration:
+            // Sent where a promise would have been: peers are told at other times, too.
+            if node.raft?.standing == .trusted { reach("a promise withheld") }
         case .staleTerm: reach("stale term told")
         case .appendResponse(.rejected): reach("append rejected")
         case .readIndexRequest: reach("read forwarded")

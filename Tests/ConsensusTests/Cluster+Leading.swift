@@ -44,6 +44,7 @@ extension Cluster {
     }
 
     func restore(_ image: Image, to id: Int) {
+        checker.expectsQuarantine = true
         if self[id].raft != nil { crash(id) }
         self[id].disk = image.disk
         self[id].incarnation = image.incarnation
