@@ -42,6 +42,13 @@ import Primitives
 /// 23. Whoever sleeps knows its leader, and all that it has is durable, committed and handed out;
 ///     a leader that sleeps knows this of all members, and nobody waits for a read.
 /// 24. There is at most one record of each other member, and none of this replica.
+/// 30. What the log no longer holds is in the state machine's durable state: `firstIndex - 1 ≤
+///    persistedIndex`, or a snapshot is needed. It is not beyond the place of a snapshot in making.
+/// 31. A snapshot that may be installed any moment takes nothing back: nothing is handed out from its
+///    place on. It is looked for with at least one source in turn.
+/// 32. Damaged entries are in the log and durable; their ranges are apart and bounded. Nobody with
+///    damage campaigns.
+/// 33. Leader: whoever needs a snapshot needs entries that have gone from the log.
 ///
 /// Between an earlier moment and a later one:
 ///
@@ -49,6 +56,7 @@ import Primitives
 /// 12. Within a term a vote is given once and not changed, and the leader, once known, is not
 ///     replaced by another.
 /// 13. The terms of entries up to the earlier commit index stay as they were.
+/// 34. `firstIndex` and `persistedIndex` never fall.
 /// 14. Leader Append-Only: while a replica leads a term, its log only grows (thesis §3.4).
 /// 25. No part of a record falls.
 /// 26. A replica that is trusted is not asked to register again, and one that is quarantined stays so.
