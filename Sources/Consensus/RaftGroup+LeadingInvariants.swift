@@ -29,10 +29,14 @@ extension RaftGroup {
 
     private func checkSleep(_ broken: inout Broken) {
         broken.unless(
-            isAtRest && leader != nil, 23,
+            // Truncation of the log's front goes on meanwhile, and its writes.
+            standing == .trusted && candidacy == nil && transfer == nil && forwarded.count == 0
+                && commitIndex == lastIndex && durableIndex == lastIndex
+                && handedIndex == lastIndex && leader != nil, 23,
             "asleep at \(commitIndex) of \(lastIndex), durable \(durableIndex), leader \(leader?.description ?? "none")"
         )
-        broken.unless(leadership == nil || groupIsAtRest, 23, "asleep while others need it")
+        broken.unless(
+            leadership.map { $0.readCount == 0 } ?? true, 23, "asleep while others need it")
     }
 
     func checkStandingPassage(from earlier: RaftGroup, _ broken: inout Broken) {

@@ -39,8 +39,8 @@ import Primitives
 /// 21. A transfer ends within an election timeout. Once its target may have been told to campaign,
 ///     its leader holds no lease for the rest of the term.
 /// 22. Lease rounds that await their quorum never exceed their limit.
-/// 23. Whoever sleeps knows its leader, and all that it has is durable, committed and handed out;
-///     a leader that sleeps knows this of all members, and nobody waits for a read.
+/// 23. Whoever sleeps knows its leader, all that it has is durable, committed and handed out, and
+///     nobody waits for a read.
 /// 24. There is at most one record of each other member, and none of this replica.
 /// 30. What the log no longer holds is in the state machine's durable state: `firstIndex - 1 ≤
 ///    persistedIndex`, or a snapshot is needed. It is not beyond the place of a snapshot in making.
