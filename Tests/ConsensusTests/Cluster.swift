@@ -6,6 +6,11 @@ import Primitives
 final class Cluster {
     struct Node {
         let id: ReplicaID
+        /// What it knows of the group without its log: the bootstrap's, or an address book.
+        let bootstrap: Configuration
+        let isWitness: Bool
+        /// Given up for ever, disk and all.
+        var isGone = false
         var disk = SimulatedDisk()
         /// Nil while crashed.
         var raft: RaftGroup?
@@ -24,6 +29,8 @@ final class Cluster {
         var applyIsStuck = false
         var readsReady: [ReadReady] = []
         var readsRefused: [ReadRefused] = []
+        var configurationChanges: [ConfigurationEntry] = []
+        var alarms: [AlarmChange] = []
     }
 
     let settings: RaftSettings
@@ -37,18 +44,30 @@ final class Cluster {
     var cut: [(from: ReplicaID, to: ReplicaID)] = []
     /// Microseconds since 1970.
     var wallClock: UInt64 = 1_000_000
-    var checker = Checker()
+    var checker: Checker
     var recordsSent = true
 
-    init(
+    convenience init(
         _ count: Int, settings: RaftSettings = RaftSettings(heartbeatTicks: 2), seed: UInt64 = 1,
         disks: [SimulatedDisk] = []
     ) {
+        let ids = (1...count).map { ReplicaID(UInt64($0)) }
+        self.init(Configuration(voters: ids), settings: settings, seed: seed, disks: disks)
+    }
+
+    /// - Parameter configuration: of replicas that are numbered from 1.
+    init(
+        _ configuration: Configuration, settings: RaftSettings = RaftSettings(heartbeatTicks: 2),
+        seed: UInt64 = 1, disks: [SimulatedDisk] = []
+    ) {
         self.settings = settings
         self.seed = seed
-        let ids = (1...count).map { ReplicaID(UInt64($0)) }
-        configuration = Configuration(voters: ids)
-        nodes = ids.map { Node(id: $0) }
+        self.configuration = configuration
+        checker = Checker(configuration)
+        let count = configuration.replicas.count
+        nodes = configuration.members.map {
+            Node(id: $0.replica, bootstrap: configuration, isWitness: $0.isWitness)
+        }
         for (i, disk) in disks.enumerated() { nodes[i].disk = disk }
         for id in 1...count { start(id) }
     }
@@ -71,11 +90,13 @@ final class Cluster {
     func start(_ id: Int) {
         precondition(self[id].raft == nil, "replica \(id) runs")
         self[id].incarnation += 1
-        let restored = RestoredState(
-            hardState: self[id].disk.hardState, configuration: configuration,
+        var restored = RestoredState(
+            hardState: self[id].disk.hardState,
+            configurations: self[id].disk.configurations(after: self[id].bootstrap),
             log: self[id].disk.summary,
             appliedIndex: LogIndex(UInt64(self[id].durablyApplied)),
             incarnation: self[id].incarnation)
+        restored.isWitness = self[id].isWitness
         do {
             self[id].raft = try RaftGroup(
                 group: .defaultKeyspace, replica: self[id].id, settings: settings,
@@ -112,6 +133,8 @@ final class Cluster {
         self[id].fetches += effects.fetches
         self[id].readsReady += effects.readsReady
         self[id].readsRefused += effects.readsRefused
+        if let change = effects.configurationChange { self[id].configurationChanges.append(change) }
+        self[id].alarms += effects.alarms
     }
 
     private func send(_ message: RaftMessage, of id: Int) {

@@ -30,6 +30,20 @@ struct SimulatedDisk {
         Array(entries[Int(first.rawValue) - 1..<Int(through.rawValue)])
     }
 
+    /// The bootstrap's, and those in the log.
+    func configurations(after bootstrap: Configuration) -> [ConfigurationEntry] {
+        let held = entries.compactMap { entry -> ConfigurationEntry? in
+            guard case .configuration(let bytes) = entry.payload else { return nil }
+            do {
+                let configuration = try Configuration(decoding: bytes)
+                return ConfigurationEntry(index: entry.index, configuration: configuration)
+            } catch {
+                preconditionFailure("\(error) in \(entry)")
+            }
+        }
+        return [ConfigurationEntry(index: .zero, configuration: bootstrap)] + held
+    }
+
     var summary: LogSummary {
         var runs: [TermRun] = []
         for entry in entries where runs.last?.term != entry.term {
