@@ -10,7 +10,8 @@ import Primitives
 /// - Each of `fetches` is answered once by `entriesFetched(_:)`.
 /// - `snapshotRequests` and `snapshotFetch` are long work, done beside; the state machine and its
 ///   applied index are durable before `snapshotEnded(_:.installed)` is called, and nothing that was
-///   handed out before is applied after it.
+///   handed out before is applied after it. A snapshot that is being made or fetched is answered in
+///   the end, whatever happens to its source or to the group.
 package struct Effects: Hashable, Sendable {
     /// May leave now.
     package var messages: [RaftMessage] = []
@@ -22,8 +23,8 @@ package struct Effects: Hashable, Sendable {
     package var fetches: [FetchRequest] = []
     /// Snapshots that others want of this replica's state machine: `snapshotMade(_:of:)` answers.
     package var snapshotRequests: [SnapshotRequest] = []
-    /// A snapshot to fetch from `id.source` and to install: `snapshotEnded(_:_:)` answers. A new one
-    /// replaces an earlier one that is not installed yet.
+    /// A snapshot to fetch from `id.source` and to install: `snapshotEnded(_:_:)` answers. There is
+    /// never a second one before that. `RestoredState.installedSnapshot` must bring it back.
     package var snapshotFetch: SnapshotMetadata?
     /// Role, term or known leader have changed: how they are now.
     package var roleChange: RoleChange?
@@ -61,7 +62,7 @@ package struct AppendWork: Hashable, Sendable {
     package var start: LogStart?
     /// What this replica must remember of others.
     package var peers: [PeerRecord] = []
-    /// Contents of entries that the log holds damaged.
+    /// Contents of entries that the log holds damaged, ascending; they stay where they are in it.
     package var repaired: [LogEntry] = []
     /// Written when term or vote have changed, and along with entries. Its commit index never
     /// exceeds what is durable already.
@@ -89,7 +90,8 @@ package struct CommittedRange: Hashable, Sendable {
     package var first: LogIndex
     package var through: LogIndex
     /// The entries; nil when they are no longer in memory and must be read from the log, in chunks
-    /// of the reader's choice.
+    /// of the reader's choice. Those that turn out rotten there are told to `damaged(_:)` and read
+    /// again once the work that repairs them (`AppendWork.repaired`) is durable.
     package var entries: [LogEntry]?
 
     package init(first: LogIndex, through: LogIndex, entries: [LogEntry]?) {
@@ -119,7 +121,8 @@ package struct ReadRefused: Hashable, Sendable {
     }
 }
 
-/// Entries that a leader needs from its own log for a follower far behind.
+/// Entries that a replica needs from its own log for another: a leader for a follower far behind, or
+/// whoever is asked for what another has lost.
 package struct FetchRequest: Hashable, Sendable {
     /// Unique within this `RaftGroup` value; goes back in the answer.
     package var id: UInt64
@@ -141,8 +144,8 @@ package struct FetchRequest: Hashable, Sendable {
 
 package struct FetchedEntries: Hashable, Sendable {
     package var request: FetchRequest
-    /// Contiguous from `request.first`, at least one; nil when the log could not be read, and the
-    /// follower is tried again at its next sign of life.
+    /// Contiguous from `request.first`, at least one; nil when the log could not be read: a follower
+    /// is tried again at its next sign of life. What is rotten is told to `damaged(_:)` besides.
     package var entries: [LogEntry]?
 
     package init(request: FetchRequest, entries: [LogEntry]?) {
@@ -190,6 +193,8 @@ package enum ContractBreach: Hashable, Sendable {
     /// A message that only a leader sends, from a witness. (A learner may have become a voter by an
     /// entry that this replica has not seen.)
     case notALeader(from: ReplicaID)
+    /// Contents of damaged entries that contradict each other or the entries around them.
+    case malformedRepair(from: ReplicaID, at: LogIndex)
     /// A snapshot whose place contradicts what is committed here.
     case malformedSnapshot(from: ReplicaID, index: LogIndex)
     /// The log returned entries other than those that it was asked for.

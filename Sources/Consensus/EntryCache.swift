@@ -29,6 +29,8 @@ struct EntryCache: Sendable {
     var count: Int { entries.count }
     var nextIndex: LogIndex { firstIndex + UInt64(entries.count) }
 
+    func holds(_ index: LogIndex) -> Bool { index >= firstIndex && index < nextIndex }
+
     subscript(index: LogIndex) -> LogEntry {
         precondition(
             index >= firstIndex && index < nextIndex,
@@ -54,6 +56,22 @@ struct EntryCache: Sendable {
         let kept = Int(index.rawValue - firstIndex.rawValue)
         for position in kept..<entries.count { bytes -= entries[position].accountedBytes }
         entries.removeLast(entries.count - kept)
+    }
+
+    /// Forgets the entries up to `index`, which the log no longer holds.
+    mutating func forget(through index: LogIndex) {
+        while firstIndex <= index, let oldest = entries.popFirst() {
+            bytes -= oldest.accountedBytes
+            firstIndex = firstIndex.next
+        }
+        if entries.isEmpty { firstIndex = max(firstIndex, index.next) }
+    }
+
+    /// Forgets everything: the next entry to come is `nextIndex`.
+    mutating func restart(at nextIndex: LogIndex) {
+        entries.removeAll()
+        bytes = 0
+        firstIndex = nextIndex
     }
 
     /// Forgets the oldest entries down to `bytesMax`, none above `limit`.

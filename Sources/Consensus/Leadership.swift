@@ -9,6 +9,15 @@ struct Leadership: Sendable {
     var progress: [Progress] = []
     var heartbeatElapsed = 0
     var quorumElapsed = 0
+    /// The commit index when the quorum was last checked.
+    var commitIndexAtCheck = LogIndex.zero
+    var lease = LeaderLease()
+    /// Ticks without anything to do.
+    var idleTicks = 0
+    var lastIndexAtTick = LogIndex.zero
+    /// What members were last told of each other, and how often they will be told again.
+    var recordsTold: [PeerRecord] = []
+    var recordRepeats = 0
 
     /// Accounted bytes of the entries above `tailFloor`, as far as they were ever in memory.
     var tailBytes = 0

@@ -4,6 +4,7 @@ import Primitives
 extension RaftGroup {
     mutating func receivedAppend(_ request: AppendRequest, from leader: ReplicaID) {
         guard isWellFormed(request, from: leader) else { return }
+        repair(with: request.entries, from: leader)
         let end = request.previousIndex + UInt64(request.entries.count)
         // Committed entries are the leader's too (Leader Completeness, thesis §3.6.3): what an old
         // or repeated request says about them is known.
@@ -65,7 +66,9 @@ extension RaftGroup {
         if let own = next.member(replica), own.isWitness != isWitness { return false }
         // Before the first entry of a group stands the bootstrap's configuration, but with a replica
         // that joined any one of the group, as address book: what it says of members is old or new.
-        return previous.index == .zero || next.follows(previous.configuration)
+        // And one that is damaged may stand between.
+        return previous.index == .zero || configurationsMayLack
+            || next.follows(previous.configuration)
     }
 
     private mutating func accept(
@@ -74,7 +77,8 @@ extension RaftGroup {
         // "the minimum of leaderCommit and index of last new entry" (thesis figure 3.1): behind it
         // the log is not known to be the leader's.
         log.commit(through: max(log.commitIndex, min(request.commitIndex, end)))
-        sendWhenDurable(.appendResponse(.accepted(matchIndex: end)), to: leader)
+        let intact = log.acknowledgeable(through: end)
+        sendWhenDurable(.appendResponse(.accepted(matchIndex: intact)), to: leader)
     }
 
     private mutating func reject(_ request: AppendRequest, from leader: ReplicaID) {

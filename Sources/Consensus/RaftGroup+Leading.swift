@@ -21,6 +21,8 @@ extension RaftGroup {
     }
 
     mutating func leaderTicked() {
+        idleTicked()
+        guard !isAsleep else { return }
         leadership!.heartbeatElapsed += 1
         leadership!.quorumElapsed += 1
         if leadership!.quorumElapsed >= settings.electionTimeoutTicks {
@@ -31,11 +33,18 @@ extension RaftGroup {
                 return
             }
             leadership!.quorumElapsed = 0
+            noteStability()
+            preferOthers()
             for i in leadership!.progress.indices { leadership!.progress[i].isActive = false }
         }
         leavingTicked()
         zoneWaitTicked()
-        if leadership!.heartbeatElapsed >= settings.heartbeatTicks { sendHeartbeats() }
+        driveTransfer()
+        if leadership!.heartbeatElapsed >= settings.heartbeatTicks {
+            openLeaseRound()
+            sendHeartbeats()
+            spreadRecords()
+        }
     }
 
     private var quorumIsActive: Bool {
@@ -50,6 +59,7 @@ extension RaftGroup {
         guard let tailBytes = leadership?.tailBytes else {
             return .refused(.notLeader(leader: leader))
         }
+        if let transfer { return .refused(.transferInProgress(to: transfer.target)) }
         var bytes = 0
         for proposal in proposals {
             guard proposal.command.count <= settings.maxEntryBytes else {
@@ -102,12 +112,12 @@ extension RaftGroup {
 
     /// As far as this leader knows, its own disk included.
     func durableIndex(of voter: ReplicaID) -> LogIndex {
-        guard voter != replica else { return log.durableIndex }
+        guard voter != replica else { return log.countedIndex }
         guard let led = leadership, let i = led.position(of: voter) else { return .zero }
         return led.progress[i].matchIndex
     }
 
-    private mutating func shrinkTail() {
+    mutating func shrinkTail() {
         while leadership!.tailFloor < log.handoutLimit {
             leadership!.tailFloor = leadership!.tailFloor.next
             // Entries restored from disk were never counted.

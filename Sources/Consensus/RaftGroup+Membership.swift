@@ -13,6 +13,7 @@ extension RaftGroup {
     package mutating func configurationProposed(
         _ request: ConfigurationRequest, wallClock: UInt64
     ) -> (ConfigurationOutcome, Effects) {
+        wake()
         do throws(ConfigurationRefusal) {
             let next = try nextConfiguration(request)
             guard unsettledConfigurations.count <= Self.uncommittedConfigurationsMax else {
@@ -46,6 +47,7 @@ extension RaftGroup {
     }
 
     private func checkChangeMayBegin() throws(ConfigurationRefusal) {
+        if let transfer { throw .transferInProgress(to: transfer.target) }
         guard configurationIndex <= log.commitIndex else {
             throw .changeInProgress(index: configurationIndex)
         }
@@ -81,7 +83,7 @@ extension RaftGroup {
     }
 
     private mutating func leaveJointByItself() {
-        guard configuration.leavesAutomatically, hasCommittedInTerm else { return }
+        guard configuration.leavesAutomatically, hasCommittedInTerm, transfer == nil else { return }
         // No clock is at hand: the stamp is the next one possible.
         appendConfiguration(configuration.left, wallClock: 0)
     }

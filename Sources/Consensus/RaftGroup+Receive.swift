@@ -12,18 +12,15 @@ extension RaftGroup {
             effects.faults.append(.wrongRecipient(from: message.from, to: message.to))
             return
         }
+        if standing == .quarantined { return }
         if receivedOutsideTerms(message) { return }
+        if refusesElection(message) { return }
         if message.term < term {
             answerStale(message)
             return
         }
         if message.term > term {
             switch message.kind {
-            case .voteRequest where hearsLeader, .preVoteRequest where hearsLeader:
-                // "if a server receives a RequestVote request within the minimum election timeout
-                // of hearing from a current leader, it does not update its term or grant its vote"
-                // (thesis §4.2.3)
-                return
             case .preVoteRequest, .preVoteResponse(granted: true):
                 // The term of a campaign that may never be held.
                 break
@@ -44,7 +41,10 @@ extension RaftGroup {
         case .voteRequest(let request):
             receivedVoteRequest(request, from: peer)
         case .voteResponse(let granted):
-            if case .vote? = candidacy?.stage { recordVote(of: peer, granted: granted) }
+            if case .vote? = candidacy?.stage {
+                if granted { noteVote(of: peer) }
+                recordVote(of: peer, granted: granted)
+            }
         case .appendRequest(let request):
             if heardLeader(peer) { receivedAppend(request, from: peer) }
         case .appendResponse(let response):
@@ -52,7 +52,11 @@ extension RaftGroup {
         case .heartbeat(let heartbeat):
             if heardLeader(peer) {
                 followCommit(heartbeat.commitIndex, from: peer)
-                sendNow(.heartbeatResponse(round: heartbeat.round), to: peer)
+                let sleeps =
+                    heartbeat.hibernates && sleepsWith(commitIndex: heartbeat.commitIndex)
+                // Of a replica that may have forgotten a later term, the word proves only life.
+                let round = standing == .trusted ? heartbeat.round : 0
+                sendNow(.heartbeatResponse(round: round, hibernates: sleeps), to: peer)
             }
         case .heartbeatResponse(let round, let hibernates):
             receivedHeartbeatResponse(round: round, hibernates: hibernates, from: peer)
@@ -83,16 +87,34 @@ extension RaftGroup {
         case .registration(let registration): receivedRegistration(registration, from: peer)
         case .registrationAnswer(let incarnation, let start, let verdict):
             receivedVerdict(verdict, on: incarnation, start: start, from: peer)
-        case .memberRecords(let records): receivedRecords(records)
+        case .memberRecords(let records): receivedRecords(records, from: peer)
         case .snapshotNeeded(let minIndex, let sources):
-            receivedSnapshotNeeded(atLeast: minIndex, sources: sources)
+            receivedSnapshotNeeded(
+                atLeast: minIndex, sources: sources, from: peer, term: message.term)
         case .snapshotWanted(let minIndex): receivedSnapshotWanted(atLeast: minIndex, from: peer)
-        case .snapshotOffer(let metadata): receivedSnapshotOffer(metadata, from: peer)
+        case .snapshotOffer(let metadata):
+            receivedSnapshotOffer(metadata, from: peer, term: message.term)
         case .entriesWanted(let wanted): receivedEntriesWanted(wanted, from: peer)
         case .entriesFound(let entries): receivedEntriesFound(entries, from: peer)
         default: return false
         }
         return true
+    }
+
+    /// "If a server receives a RequestVote request within the minimum election timeout of hearing
+    /// from a current leader, it does not update its term or grant its vote" (thesis §4.2.3), unless
+    /// the leader itself has handed over (§3.10).
+    private mutating func refusesElection(_ message: RaftMessage) -> Bool {
+        switch message.kind {
+        case .voteRequest(let request):
+            guard !request.isTransfer else { return false }
+            return keepsPromise && message.term >= term || hearsLeader && message.term > term
+        case .preVoteRequest:
+            // Asked for a term that it does not lead yet, the leader leads no more: it restarted.
+            if leader == message.from && message.term > term { leader = nil }
+            return keepsPromise && message.term >= term || hearsLeader && message.term > term
+        default: return false
+        }
     }
 
     /// A sender that lives in an earlier term.
@@ -130,6 +152,7 @@ extension RaftGroup {
         }
         if leader == nil || candidacy != nil { becomeFollower(term: term, leader: peer) }
         electionElapsed = 0
+        promiseLeader()
         return true
     }
 }

@@ -37,6 +37,10 @@ package struct RaftSettings: Hashable, Sendable {
     /// Entries behind the state machine's durable state that the log keeps for followers that are
     /// behind. Those further behind get a snapshot.
     package var entriesKept: Int
+    /// Entries behind the state machine's durable state that a leader's log keeps at most while
+    /// a follower that lives has not acknowledged them, or is about to go on behind a snapshot. One
+    /// still further behind gets a snapshot.
+    package var entriesKeptForFollowers: Int
     /// Entries that must be removable before the log is truncated, so that it is done seldom.
     package var truncationBatch: Int
     /// Ticks without work after which a leader puts its group to sleep; nil for never.
@@ -60,6 +64,7 @@ package struct RaftSettings: Hashable, Sendable {
         maxHandoutsInFlight: Int = 4,
         maxPendingReads: Int = 16_384,
         entriesKept: Int = 10_000,
+        entriesKeptForFollowers: Int = 100_000,
         truncationBatch: Int = 1_000,
         hibernationTicks: Int? = nil,
         leaderLease: LeaderLeaseSettings? = nil,
@@ -74,8 +79,11 @@ package struct RaftSettings: Hashable, Sendable {
                 && maxHandoutBytes > 0 && maxHandoutsInFlight > 0 && maxPendingReads > 0,
             "every limit is above zero")
         precondition(
-            entriesKept >= 0 && truncationBatch > 0,
-            "entriesKept \(entriesKept), truncationBatch \(truncationBatch)")
+            entriesKept >= 0 && entriesKeptForFollowers >= entriesKept && truncationBatch > 0,
+            """
+            entriesKept \(entriesKept), for followers \(entriesKeptForFollowers), \
+            truncationBatch \(truncationBatch)
+            """)
         self.electionTimeoutTicks = electionTimeoutTicks
         self.heartbeatTicks = heartbeatTicks
         self.maxEntryBytesPerAppend = maxEntryBytesPerAppend
@@ -88,6 +96,7 @@ package struct RaftSettings: Hashable, Sendable {
         self.maxHandoutsInFlight = maxHandoutsInFlight
         self.maxPendingReads = maxPendingReads
         self.entriesKept = entriesKept
+        self.entriesKeptForFollowers = entriesKeptForFollowers
         self.truncationBatch = truncationBatch
         self.hibernationTicks = hibernationTicks
         self.leaderLease = leaderLease

@@ -8,12 +8,14 @@ package struct RestoredState: Hashable, Sendable {
     package var configurations: [ConfigurationEntry]
     package var log: LogSummary
     /// What the state machine has durably applied; committed entries are handed out from the next.
+    /// A log that begins further behind has nothing to hand out before a snapshot has come.
     package var appliedIndex: LogIndex
     /// Counts this replica's starts, strictly rising.
     package var incarnation: UInt64
     /// What this replica remembers of others.
     package var peers: [PeerRecord] = []
-    /// Entries whose contents the log has lost; their terms are known. Ascending, apart.
+    /// Entries whose contents the log has lost; their terms are known. Ascending, apart. Among them
+    /// may be configurations, which `configurations` then lacks.
     package var damaged: [ClosedRange<LogIndex>] = []
     /// The vote of `hardState.term` is lost: it counts as given to somebody else.
     package var voteIsUnknown = false
@@ -22,6 +24,11 @@ package struct RestoredState: Hashable, Sendable {
     /// The state machine's state is gone or damaged: `appliedIndex` is what it had been, or zero,
     /// and a snapshot takes its place unless the log still begins with entry 1.
     package var stateIsLost = false
+    /// The snapshot that the state machine was last made of, as `Effects.snapshotFetch` named it. When
+    /// a crash came between its installation and the log's new beginning, the log begins anew now;
+    /// without it such a replica could not be told from one whose log was lost, or would take what
+    /// its log holds in that place for committed. Whoever installs snapshots says it at each start.
+    package var installedSnapshot: SnapshotMetadata?
     /// This seat is a witness's. Said by whoever gave it out, since a replica that joins gets
     /// entries before the one that names it.
     package var isWitness = false
@@ -46,6 +53,16 @@ package struct RestoredState: Hashable, Sendable {
             hardState: hardState,
             configurations: [ConfigurationEntry(index: .zero, configuration: configuration)],
             log: log, appliedIndex: appliedIndex, incarnation: incarnation)
+    }
+}
+
+extension RestoredState {
+    /// The snapshot behind which the log was to begin when the process stopped.
+    func interruptedInstall(of terms: LogTerms) -> SnapshotMetadata? {
+        guard let snapshot = installedSnapshot, !stateIsLost, snapshot.index == appliedIndex,
+            snapshot.index >= terms.baseIndex, terms.term(at: snapshot.index) != snapshot.term
+        else { return nil }
+        return snapshot
     }
 }
 
@@ -90,8 +107,6 @@ package enum RestoreFailure: Error, Hashable, Sendable {
     case committedEntriesMissing(commitIndex: LogIndex, lastIndex: LogIndex)
     /// The state machine holds what the log does not.
     case appliedAheadOfLog(appliedIndex: LogIndex, lastIndex: LogIndex)
-    /// The log begins behind what the state machine needs next.
-    case appliedBehindLog(appliedIndex: LogIndex, firstIndex: LogIndex)
     /// No voter at all.
     case noVoters
     /// Configurations out of order, or behind the log's end.

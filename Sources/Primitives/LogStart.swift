@@ -1,7 +1,9 @@
 /// Where a group's log begins once its front is gone: behind what the state machine has persisted,
 /// or behind a snapshot.
 package struct LogStart: Hashable, Sendable {
-    /// The last entry that is gone, its term and its stamp.
+    /// The last entry that is gone, and its term. The stamp is at or above every one that is gone,
+    /// and possibly above some that stay: it keeps stamps rising once the log is empty, and nothing
+    /// is compared with it.
     package var index: LogIndex
     package var term: Term
     package var timestamp: HybridTimestamp
@@ -9,7 +11,7 @@ package struct LogStart: Hashable, Sendable {
     package var configuration: Bytes
     package var configurationIndex: LogIndex
     /// Everything that the log held is gone, because a snapshot takes its place that the log did
-    /// not hold; `index` may lie behind the log's end. False when only the front goes.
+    /// not hold; `index` may lie beyond the log's end. False when only the front goes.
     package var replacesAll: Bool
 
     package init(

@@ -44,7 +44,8 @@ import Testing
 
     @Test func aJointGroupElectsAndCommitsWithBothMajorities() throws {
         var raft = try RaftGroup(
-            group: .defaultKeyspace, replica: ReplicaID(1), settings: RaftSettings(),
+            group: .defaultKeyspace, replica: ReplicaID(1),
+            settings: RaftSettings(registersStarts: false),
             restored: RestoredState(
                 hardState: HardState(),
                 configuration: Configuration(
