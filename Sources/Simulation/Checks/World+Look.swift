@@ -44,7 +44,6 @@ extension World {
             // What a lost replica has forgotten, its peers still rely on.
             case .breach(let group, _) where isLost(group, at: node): continue
             case .breach, .foreignSeat:
-                reach(.contractBreach)
                 fail("node \(node.id) met a breach: \(fault)")
             }
         }
