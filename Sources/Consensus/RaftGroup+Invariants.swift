@@ -14,11 +14,13 @@ extension RaftGroup {
         checkRole(&broken)
         if let led = leadership { checkLeadership(led, &broken) }
         checkQueues(&broken)
+        checkSnapshotsAndDamage(&broken)
+        checkMembership(&broken)
         if let earlier { checkPassage(from: earlier, &broken) }
         return broken.found
     }
 
-    private struct Broken {
+    struct Broken {
         var found: [String] = []
 
         mutating func unless(
@@ -30,9 +32,10 @@ extension RaftGroup {
 
     private func checkIndexes(_ broken: inout Broken) {
         broken.unless(
-            log.terms.baseIndex <= appliedIndex && appliedIndex <= handedIndex
-                && handedIndex <= log.handoutLimit && commitIndex <= lastIndex
-                && durableIndex <= lastIndex,
+            appliedIndex <= handedIndex && handedIndex <= log.handoutLimit
+                && log.terms.baseIndex <= log.handoutLimit && commitIndex <= lastIndex
+                && durableIndex <= lastIndex
+                && (log.needsSnapshot ? handedIndex == appliedIndex : true),
             1,
             """
             first \(firstIndex) applied \(appliedIndex) handed \(handedIndex) \
@@ -95,9 +98,12 @@ extension RaftGroup {
                 7, "\(inflight.count) appends, \(inflight.bytes) bytes in flight")
         }
         if hasCommittedInTerm {
-            let agreed = configuration.voters.agreed(durableIndex(of:))
+            let agreed = unsettledConfigurations.map {
+                $0.configuration.voters.agreed(durableIndex(of:))
+            }
             broken.unless(
-                agreed >= commitIndex, 8, "committed \(commitIndex), a quorum has \(agreed)")
+                agreed.contains { $0 >= commitIndex }, 8,
+                "committed \(commitIndex), quorums have \(agreed)")
         }
         var round: UInt64 = 0
         for i in 0..<led.pendingReads.count {
@@ -135,6 +141,9 @@ extension RaftGroup {
             term \(earlier.term) to \(term), committed \(earlier.commitIndex) to \(commitIndex), \
             applied \(earlier.appliedIndex) to \(appliedIndex)
             """)
+        broken.unless(
+            earlier.firstIndex <= firstIndex && earlier.log.persistedIndex <= log.persistedIndex,
+            34, "first \(earlier.firstIndex) to \(firstIndex)")
         if earlier.term == term {
             broken.unless(
                 earlier.vote == nil || earlier.vote == vote, 12,

@@ -1,16 +1,17 @@
-/// Where a group's log begins: what stands for the entries that are no longer in it.
+/// Where a group's log begins once its front is gone: behind what the state machine has persisted,
+/// or behind a snapshot.
 package struct LogStart: Hashable, Sendable {
-    /// The last entry that is gone, with its term and stamp; entry `index.next` is the log's first.
+    /// The last entry that is gone, and its term. The stamp is at or above every one that is gone,
+    /// and possibly above some that stay: it keeps stamps rising once the log is empty, and nothing
+    /// is compared with it.
     package var index: LogIndex
     package var term: Term
     package var timestamp: HybridTimestamp
-    /// The encoded configuration in force at `index`. The log does not read it.
+    /// The configuration in force at `index`, encoded by `Consensus`, and the index of its entry.
     package var configuration: Bytes
-    /// The entry that put `configuration` in force, at most `index`.
     package var configurationIndex: LogIndex
-    /// `false`: entries through `index` are gone and those behind it stay: truncation behind the
-    /// state machine, or a snapshot whose (index, term) the log holds. `true`: a snapshot took the
-    /// place of the whole log, which goes on behind `index`, wherever it ended before.
+    /// Everything that the log held is gone, because a snapshot takes its place that the log did
+    /// not hold; `index` may lie beyond the log's end. False when only the front goes.
     package var replacesAll: Bool
 
     package init(

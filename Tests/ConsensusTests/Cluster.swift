@@ -6,6 +6,11 @@ import Primitives
 final class Cluster {
     struct Node {
         let id: ReplicaID
+        /// What it knows of the group without its log: the bootstrap's, or an address book.
+        let bootstrap: Configuration
+        let isWitness: Bool
+        /// Given up for ever, disk and all.
+        var isGone = false
         var disk = SimulatedDisk()
         /// Nil while crashed.
         var raft: RaftGroup?
@@ -17,13 +22,19 @@ final class Cluster {
         /// The state machine: every entry applied. A crash takes it back to `durablyApplied`.
         var applied: [LogEntry] = []
         var durablyApplied = 0
+        /// On the disk: rolled back with it.
         var incarnation: UInt64 = 0
+        /// In truth: no two starts draw the same chance.
+        var starts: UInt64 = 0
         /// While true nothing is synced by `settle`.
         var diskIsStuck = false
         /// While true nothing is applied by `settle`.
         var applyIsStuck = false
+        var snapshots = SnapshotShell()
         var readsReady: [ReadReady] = []
         var readsRefused: [ReadRefused] = []
+        var configurationChanges: [ConfigurationEntry] = []
+        var alarms: [AlarmChange] = []
     }
 
     let settings: RaftSettings
@@ -37,20 +48,40 @@ final class Cluster {
     var cut: [(from: ReplicaID, to: ReplicaID)] = []
     /// Microseconds since 1970.
     var wallClock: UInt64 = 1_000_000
-    var checker = Checker()
+    var checker: Checker
     var recordsSent = true
 
-    init(
+    convenience init(
         _ count: Int, settings: RaftSettings = RaftSettings(heartbeatTicks: 2), seed: UInt64 = 1,
-        disks: [SimulatedDisk] = []
+        disks: [SimulatedDisk] = [], registers: Bool = false, members: [Member] = []
     ) {
+        let ids = (1...count).map { ReplicaID(UInt64($0)) }
+        self.init(
+            Configuration(voters: JointConfiguration(incoming: ids), members: members),
+            settings: settings, seed: seed, disks: disks, registers: registers)
+    }
+
+    /// - Parameter configuration: of replicas that are numbered from 1.
+    init(
+        _ configuration: Configuration, settings: RaftSettings = RaftSettings(heartbeatTicks: 2),
+        seed: UInt64 = 1, disks: [SimulatedDisk] = [], registers: Bool = false
+    ) {
+        var settings = settings
+        settings.registersStarts = registers
         self.settings = settings
         self.seed = seed
-        let ids = (1...count).map { ReplicaID(UInt64($0)) }
-        configuration = Configuration(voters: ids)
-        nodes = ids.map { Node(id: $0) }
+        self.configuration = configuration
+        checker = Checker(configuration)
+        let count = configuration.replicas.count
+        nodes = configuration.members.map {
+            Node(id: $0.replica, bootstrap: configuration, isWitness: $0.isWitness)
+        }
         for (i, disk) in disks.enumerated() { nodes[i].disk = disk }
         for id in 1...count { start(id) }
+        if registers {
+            settle()
+            sent = []
+        }
     }
 
     // Replicas are named by number, from 1, as in the thesis' figures.
@@ -71,16 +102,21 @@ final class Cluster {
     func start(_ id: Int) {
         precondition(self[id].raft == nil, "replica \(id) runs")
         self[id].incarnation += 1
-        let restored = RestoredState(
-            hardState: self[id].disk.hardState, configuration: configuration,
+        self[id].starts += 1
+        var restored = RestoredState(
+            hardState: self[id].disk.hardState,
+            configurations: self[id].disk.configurations(after: self[id].bootstrap),
             log: self[id].disk.summary,
             appliedIndex: LogIndex(UInt64(self[id].durablyApplied)),
             incarnation: self[id].incarnation)
+        restore(&restored, id)
+        restored.isWitness = self[id].isWitness
+        restored.peers = self[id].disk.peers
         do {
             self[id].raft = try RaftGroup(
                 group: .defaultKeyspace, replica: self[id].id, settings: settings,
                 restored: restored,
-                seed: seed &* 1_000_003 &+ UInt64(id) &* 101 &+ self[id].incarnation)
+                seed: seed &* 1_000_003 &+ UInt64(id) &* 101 &+ self[id].starts)
         } catch {
             checker.violations.append("replica \(id) cannot start: \(error)")
             return
@@ -91,7 +127,8 @@ final class Cluster {
 
     /// - Parameter surviving: works not synced that reached the disk all the same.
     func crash(_ id: Int, surviving: Int = 0) {
-        for work in self[id].queued.prefix(surviving) { self[id].disk.write(work) }
+        for work in self[id].queued.prefix(surviving) { write(work, id) }
+        crashSnapshots(id)
         self[id].raft = nil
         self[id].queued = []
         self[id].handed = []
@@ -110,8 +147,11 @@ final class Cluster {
         if let work = effects.append { self[id].queued.append(work) }
         self[id].handed += effects.committed
         self[id].fetches += effects.fetches
+        takeSnapshotEffects(effects, id)
         self[id].readsReady += effects.readsReady
         self[id].readsRefused += effects.readsRefused
+        if let change = effects.configurationChange { self[id].configurationChanges.append(change) }
+        self[id].alarms += effects.alarms
     }
 
     private func send(_ message: RaftMessage, of id: Int) {
@@ -143,17 +183,33 @@ final class Cluster {
         let done = self[id].queued.prefix(works)
         guard let last = done.last else { return }
         self[id].queued.removeFirst(done.count)
-        for work in done { self[id].disk.write(work) }
+        for work in done { write(work, id) }
         for work in done { for message in work.messagesAfterDurable { send(message, of: id) } }
         event(id) { $0.appended(last.ticket) }
     }
 
-    /// Applies the oldest handout.
+    private func write(_ work: AppendWork, _ id: Int) {
+        self[id].disk.write(work, state: durableState(id))
+        for entry in self[id].disk.wrongRepairs {
+            checker.violations.append("replica \(id) repairs with \(entry)")
+        }
+    }
+
+    /// Applies the oldest handout, and reads it again later when the log cannot.
     func apply(_ id: Int) {
         guard !self[id].handed.isEmpty else { return }
-        let range = self[id].handed.removeFirst()
-        let entries =
-            range.entries ?? self[id].disk.entries(from: range.first, through: range.through)
+        let range = self[id].handed[0]
+        guard
+            let entries = range.entries
+                ?? self[id].disk.read(from: range.first, through: range.through)
+        else {
+            checker.violations.append("replica \(id) hands out \(range), which has gone")
+            return
+        }
+        guard range.first.rawValue + UInt64(entries.count) == range.through.rawValue + 1 else {
+            return checker.reach("handout waits for a repair")
+        }
+        self[id].handed.removeFirst()
         checker.applies(entries, self[id])
         self[id].applied += entries
         event(id) { $0.applied(through: range.through) }
@@ -166,11 +222,12 @@ final class Cluster {
         if !failing {
             var bytes = 0
             entries = []
-            for entry in self[id].disk.entries(from: request.first, through: request.through) {
+            for entry in self[id].disk.read(from: request.first, through: request.through) ?? [] {
                 bytes += entry.payloadBytes
                 if !entries!.isEmpty && bytes > request.maxBytes { break }
                 entries!.append(entry)
             }
+            if entries!.isEmpty { entries = nil }
         }
         let fetched = FetchedEntries(request: request, entries: entries)
         event(id) { $0.entriesFetched(fetched) }
@@ -224,9 +281,11 @@ final class Cluster {
                     sync(id)
                 }
                 if !self[id].applyIsStuck && !self[id].handed.isEmpty {
-                    moved = true
+                    let applied = self[id].applied.count
                     apply(id)
+                    if self[id].applied.count > applied { moved = true }
                 }
+                if moveSnapshots(id) { moved = true }
                 if !self[id].diskIsStuck && !self[id].fetches.isEmpty {
                     moved = true
                     answerFetch(id)
