@@ -58,11 +58,27 @@ import Testing
         var syncRate: UInt64 = 100
         /// A disk that hardly syncs; 0 for none.
         var slowDisk = 0
+        /// Members come and go, by `reconfigure`.
+        var reconfigures = false
 
         init(replicas: Int, seed: UInt64) {
-            cluster = Cluster(replicas, settings: RandomFaultsTests.settings, seed: seed)
+            self.init(
+                Cluster(replicas, settings: RandomFaultsTests.settings, seed: seed), seed: seed)
+        }
+
+        init(_ cluster: Cluster, seed: UInt64) {
+            self.cluster = cluster
             cluster.recordsSent = false
             chance = SeededGenerator(seed: seed)
+        }
+
+        var startable: [Int] {
+            cluster.ids.filter { cluster[$0].raft == nil && !cluster[$0].isGone }
+        }
+
+        /// Of the configuration in force where the group has committed.
+        var members: [Int] {
+            cluster.checker.settled.configuration.replicas.map { Int($0.rawValue) }
         }
 
         mutating func percent(_ rate: UInt64) -> Bool { chance.next() % 100 < rate }
@@ -73,6 +89,7 @@ import Testing
             for step in 0..<rounds where cluster.checker.violations.isEmpty {
                 if step % 40 == 0 { newWeather() }
                 disturb()
+                if reconfigures && percent(8) { reconfigure() }
                 work()
                 advance(skew: 20)
             }
@@ -98,9 +115,7 @@ import Testing
                     cluster.crash(id, surviving: surviving)
                 }
             }
-            if percent(15), let down = cluster.ids.first(where: { cluster[$0].raft == nil }) {
-                cluster.start(down)
-            }
+            if percent(15), let down = startable.first { cluster.start(down) }
             if percent(5) { cluster.isolate(id) }
             if percent(2) {
                 // One direction only.
@@ -129,7 +144,7 @@ import Testing
             }
             if percent(25) {
                 let id = anyReplica()
-                for _ in 0...upTo(3) {
+                for _ in 0...upTo(3) where !cluster[id].isWitness {
                     nextToken += 1
                     cluster.read(nextToken, at: id)
                 }
@@ -177,12 +192,13 @@ import Testing
             guard cluster.checker.violations.isEmpty else { return }
             cluster.heal()
             (lossRate, repeatRate, delayMax, syncRate, slowDisk) = (0, 0, 0, 100, 0)
-            for id in cluster.ids where cluster[id].raft == nil { cluster.start(id) }
+            for id in startable { cluster.start(id) }
             var accepted: (term: Term, index: LogIndex)?
             var isDone = false
             for _ in 0..<20 * RandomFaultsTests.settings.electionTimeoutTicks
             where !isDone && cluster.checker.violations.isEmpty {
                 advance(skew: 0)
+                if reconfigures { endReconfiguration() }
                 if let leader = cluster.leaders.last, accepted?.term != cluster.raft(leader).term {
                     if case .accepted(let term, _, let through) = cluster.propose(
                         "healed", at: leader)
@@ -190,9 +206,9 @@ import Testing
                         accepted = (term, through)
                     }
                 }
-                isDone = cluster.ids.allSatisfy { id in
-                    guard let accepted else { return false }
-                    return cluster[id].applied.count >= Int(accepted.index.rawValue)
+                isDone = members.allSatisfy { id in
+                    guard let accepted, cluster[id].raft != nil else { return false }
+                    return cluster.raft(id).appliedIndex >= accepted.index
                         && cluster.raft(id).term(at: accepted.index) == accepted.term
                         && cluster.raft(id).leader != nil
                 }
@@ -210,13 +226,15 @@ import Testing
             if cluster.checker.openReads > 0 {
                 cluster.checker.violations.append("\(cluster.checker.openReads) reads never ended")
             }
-            for id in cluster.ids {
+            let readers = members.filter { !cluster[$0].isWitness }
+            let firstToken = nextToken + 1
+            for id in readers {
                 nextToken += 1
                 cluster.read(nextToken, at: id)
             }
             for _ in 0..<4 { advance(skew: 0) }
-            for id in cluster.ids {
-                let token = nextToken - UInt64(cluster.nodes.count - id)
+            for (position, id) in readers.enumerated() {
+                let token = firstToken + UInt64(position)
                 if !cluster[id].readsReady.contains(where: { $0.token == token }) {
                     cluster.checker.violations.append("a healed read at \(id) is not answered")
                 }
