@@ -101,7 +101,7 @@ extension RandomFaultsTests.Run {
     }
 
     private mutating func anyZoneRule() -> MemberChange {
-        .setZoneRule(ZoneRule(zonesMin: UInt8(upTo(2)), isOverridden: percent(30)))
+        .setZoneRule(ZoneRule(zonesMin: percent(75) ? 2 : 0, isOverridden: percent(40)))
     }
 
     private mutating func anyChange(at id: Int) -> (Int, MemberChange)? {
