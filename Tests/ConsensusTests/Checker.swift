@@ -24,11 +24,6 @@ struct Checker {
         settled = ConfigurationEntry(index: .zero, configuration: bootstrap)
     }
 
-    /// Of what was applied somewhere: what a witness holds of it.
-    func places(through end: LogIndex) -> [LogEntry] {
-        (0..<end.rawValue).compactMap { entries[LogIndex($0 + 1)]?.place }
-    }
-
     var openReads: Int { reads.count }
 
     mutating func reach(_ path: String) { reached[path, default: 0] += 1 }
@@ -93,7 +88,7 @@ struct Checker {
                 if !start.replacesAll && node.snapshots.installed?.index == start.index {
                     reach("log kept behind a snapshot")
                 }
-                if !start.replacesAll && !node.isWitness
+                if !node.isWitness && !start.replacesAll
                     && start.index > LogIndex(UInt64(node.durablyApplied))
                 {
                     violations.append("replica \(id) cuts \(start.index), durably applied less")

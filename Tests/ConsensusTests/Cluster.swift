@@ -31,10 +31,10 @@ final class Cluster {
         /// While true nothing is applied by `settle`.
         var applyIsStuck = false
         var snapshots = SnapshotShell()
-        var alarms: [AlarmChange] = []
         var readsReady: [ReadReady] = []
         var readsRefused: [ReadRefused] = []
         var configurationChanges: [ConfigurationEntry] = []
+        var alarms: [AlarmChange] = []
     }
 
     let settings: RaftSettings
@@ -109,8 +109,8 @@ final class Cluster {
             log: self[id].disk.summary,
             appliedIndex: LogIndex(UInt64(self[id].durablyApplied)),
             incarnation: self[id].incarnation)
-        restored.isWitness = self[id].isWitness
         restore(&restored, id)
+        restored.isWitness = self[id].isWitness
         restored.peers = self[id].disk.peers
         do {
             self[id].raft = try RaftGroup(
@@ -188,19 +188,11 @@ final class Cluster {
         event(id) { $0.appended(last.ticket) }
     }
 
-    /// What stands for the front of the log that goes. With a witness nothing does: it is what the
-    /// checker shall see there.
-    private func state(_ work: AppendWork, _ id: Int) -> ArraySlice<LogEntry> {
-        guard self[id].isWitness, let start = work.start else {
-            return self[id].applied.prefix(self[id].durablyApplied)
-        }
-        return start.replacesAll
-            ? checker.places(through: start.index)[...]
-            : self[id].disk.entries.prefix(Int(start.index.rawValue))
-    }
-
     private func write(_ work: AppendWork, _ id: Int) {
-        self[id].disk.write(work, state: state(work, id))
+        // A witness may cut what nobody has applied yet.
+        let cutsItsOwn = self[id].isWitness && work.start?.replacesAll == false
+        self[id].disk.write(
+            work, state: cutsItsOwn ? self[id].disk.entries[...] : durableState(id))
         for entry in self[id].disk.wrongRepairs {
             checker.violations.append("replica \(id) repairs with \(entry)")
         }

@@ -207,16 +207,18 @@ import Testing
                         accepted = (term, through)
                     }
                 }
-                isDone = members.allSatisfy { id in
-                    guard let accepted, storageIsWhole, let raft = cluster[id].raft,
-                        raft.appliedIndex >= accepted.index, raft.leader != nil
-                    else { return false }
-                    // Of a witness there is no more to see.
-                    let place = Int(accepted.index.rawValue)
-                    return cluster[id].isWitness
-                        || cluster[id].applied.count >= place
-                            && cluster[id].applied[place - 1].term == accepted.term
-                }
+                isDone =
+                    membershipIsCalm
+                    && members.allSatisfy { id in
+                        guard let accepted, storageIsWhole, let raft = cluster[id].raft,
+                            raft.appliedIndex >= accepted.index, raft.leader != nil
+                        else { return false }
+                        // Of a witness there is no more to see.
+                        let place = Int(accepted.index.rawValue)
+                        return cluster[id].isWitness
+                            || cluster[id].applied.count >= place
+                                && cluster[id].applied[place - 1].term == accepted.term
+                    }
             }
             guard isDone else {
                 cluster.checker.violations.append("no progress after healing")

@@ -154,6 +154,16 @@ extension RandomFaultsTests.Run {
             } ?? false
     }
 
+    /// No change is under way that the leader would end, perhaps by stepping down.
+    var membershipIsCalm: Bool {
+        guard reconfigures else { return true }
+        guard let leader = cluster.leaders.last else { return false }
+        let configuration = cluster.raft(leader).configuration
+        return configuration == cluster.checker.settled.configuration
+            && !configuration.voters.isJoint
+            && configuration.voters.contains(cluster[leader].id)
+    }
+
     /// What an operator would do once everything works: leave what waits to be left.
     mutating func endReconfiguration() {
         guard let leader = cluster.leaders.last,

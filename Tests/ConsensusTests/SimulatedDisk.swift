@@ -75,28 +75,26 @@ struct SimulatedDisk {
         Array(entries[Int(first.rawValue) - 1..<Int(through.rawValue)])
     }
 
-    /// The one in force where the log begins, and those that can be read in the log.
+    /// The one in force where the log begins, or the bootstrap's, and those in the log that can be
+    /// read.
     func configurations(after bootstrap: Configuration) -> [ConfigurationEntry] {
-        var first = ConfigurationEntry(index: .zero, configuration: bootstrap)
-        if let start {
-            first = Self.configuration(start.configuration, at: start.configurationIndex)
-        }
-        return [first]
-            + entries.dropFirst(Int(startIndex.rawValue)).compactMap { entry in
-                guard case .configuration(let bytes) = entry.payload,
-                    !damaged.contains(entry.index)
-                else { return nil }
-                return Self.configuration(bytes, at: entry.index)
+        func decoded(_ bytes: Bytes, _ index: LogIndex) -> ConfigurationEntry {
+            do {
+                let configuration = try Configuration(decoding: bytes)
+                return ConfigurationEntry(index: index, configuration: configuration)
+            } catch {
+                preconditionFailure("\(error) in \(index)")
             }
-    }
-
-    private static func configuration(_ bytes: Bytes, at index: LogIndex) -> ConfigurationEntry {
-        do {
-            let configuration = try Configuration(decoding: bytes)
-            return ConfigurationEntry(index: index, configuration: configuration)
-        } catch {
-            preconditionFailure("\(error) in the configuration at \(index)")
         }
+        let first =
+            start.map { decoded($0.configuration, $0.configurationIndex) }
+            ?? ConfigurationEntry(index: .zero, configuration: bootstrap)
+        let held = entries.dropFirst(Int(startIndex.rawValue)).compactMap { entry in
+            guard case .configuration(let bytes) = entry.payload, !damaged.contains(entry.index)
+            else { return nil as ConfigurationEntry? }
+            return decoded(bytes, entry.index)
+        }
+        return [first] + held
     }
 
     var summary: LogSummary {
