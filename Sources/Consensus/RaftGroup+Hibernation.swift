@@ -97,23 +97,15 @@ extension RaftGroup {
         leader = nil
         promisedUntil = 0
         guard candidacy == nil else { return }
-        let further = priorityWait / 2
-        let spread =
-            priorityWait > 0 || hasPriorities
-            ? settings.electionTimeoutTicks / 2
-            : settings.electionTimeoutTicks
+        let timeout = settings.electionTimeoutTicks
         electionElapsed = 0
-        electionWait = 1 + further + Int(generator.next() % UInt64(max(1, spread)))
-    }
-
-    private var hasPriorities: Bool {
-        configuration.members.contains { $0.priority != configuration.members[0].priority }
+        electionWait = 1 + drawWait(within: timeout, slots: timeout)
     }
 
     // MARK: Falling asleep
 
     /// Nothing is under way here that ticks or messages would have to finish.
-    private var isAtRest: Bool {
+    var isAtRest: Bool {
         standing == .trusted && candidacy == nil && transfer == nil && work.writesNothing
             && log.appendsInFlight.isEmpty && log.commitIndex == log.lastIndex
             && log.durableIndex == log.lastIndex && log.handedIndex == log.lastIndex
@@ -124,7 +116,7 @@ extension RaftGroup {
     }
 
     /// Everyone has everything, and nobody waits for anything.
-    private var groupIsAtRest: Bool {
+    var groupIsAtRest: Bool {
         guard let led = leadership, isAtRest, log.appliedIndex == log.lastIndex, led.readCount == 0
         else { return false }
         return led.progress.allSatisfy { progress in

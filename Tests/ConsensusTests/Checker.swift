@@ -19,6 +19,8 @@ struct Checker {
     /// Reads under way: who asked, and what was committed anywhere when it did.
     private var reads: [UInt64: (replica: ReplicaID, floor: LogIndex)] = [:]
     private(set) var reached: [String: Int] = [:]
+    /// Whether the test takes disks back.
+    var expectsQuarantine = false
 
     init(_ bootstrap: Configuration) {
         settled = ConfigurationEntry(index: .zero, configuration: bootstrap)
@@ -63,6 +65,7 @@ struct Checker {
         }
         if effects.roleChange?.role == .leader { elected(raft) }
         notesMembership(effects, since: earlier[node.id])
+        lookedAtLeading(earlier[node.id], raft, effects)
         checkCommit(cluster, from: earlier[node.id]?.commitIndex ?? .zero, raft)
         earlier[node.id] = raft
         if let work = effects.append {
@@ -127,6 +130,31 @@ struct Checker {
             case .lowered(.zoneRuleUnmet): reach("zone alarm lowered")
             default: break
             }
+        }
+    }
+
+    /// Transfers, sleep and starts.
+    private mutating func lookedAtLeading(
+        _ before: RaftGroup?, _ raft: RaftGroup, _ effects: Effects
+    ) {
+        switch effects.transferEnded {
+        case .done: reach("transfer done")
+        case .timedOut: reach("transfer timed out")
+        case .leadershipLost: reach("transfer lost")
+        case nil: break
+        }
+        if raft.isHibernating, let before, !before.isHibernating { reach("fell asleep") }
+        if before?.standing == .registering && raft.standing == .trusted {
+            reach("registered again")
+        }
+        if let reason = effects.quarantined {
+            unless(expectsQuarantine, "replica \(raft.replica) is quarantined: \(reason)")
+        }
+        // The log's front may be cut off in sleep; nothing comes to it.
+        if raft.isHibernating, before?.isHibernating ?? false {
+            unless(
+                effects.append?.entries.isEmpty ?? true,
+                "replica \(raft.replica) appends while asleep")
         }
     }
 
@@ -268,6 +296,9 @@ struct Checker {
         case .snapshotNeeded: reach("snapshot needed")
         case .snapshotOffer: reach("snapshot offered")
         case .entriesFound: reach("entries found")
+        case .registration:
+            // Sent where a promise would have been: peers are told at other times, too.
+            if node.raft?.standing == .trusted { reach("a promise withheld") }
         case .staleTerm: reach("stale term told")
         case .appendResponse(.rejected): reach("append rejected")
         case .readIndexRequest: reach("read forwarded")

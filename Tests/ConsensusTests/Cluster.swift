@@ -33,6 +33,8 @@ final class Cluster {
         var snapshots = SnapshotShell()
         var readsReady: [ReadReady] = []
         var readsRefused: [ReadRefused] = []
+        var transfersEnded: [TransferResult] = []
+        var quarantined: [QuarantineReason] = []
         var configurationChanges: [ConfigurationEntry] = []
         var alarms: [AlarmChange] = []
     }
@@ -50,6 +52,8 @@ final class Cluster {
     var wallClock: UInt64 = 1_000_000
     var checker: Checker
     var recordsSent = true
+    /// What each replica's monotonic clock shows; nil where nobody asks it.
+    var clock: (Int) -> MonotonicTime? = { _ in nil }
 
     convenience init(
         _ count: Int, settings: RaftSettings = RaftSettings(heartbeatTicks: 2), seed: UInt64 = 1,
@@ -151,6 +155,8 @@ final class Cluster {
         self[id].alarms += effects.alarms
         self[id].readsReady += effects.readsReady
         self[id].readsRefused += effects.readsRefused
+        if let ended = effects.transferEnded { self[id].transfersEnded.append(ended) }
+        if let reason = effects.quarantined { self[id].quarantined.append(reason) }
         if let change = effects.configurationChange { self[id].configurationChanges.append(change) }
     }
 
@@ -164,7 +170,7 @@ final class Cluster {
     }
 
     func tick(_ id: Int, times: Int = 1) {
-        for _ in 0..<times { event(id) { $0.ticked() } }
+        for _ in 0..<times { event(id) { $0.ticked(now: clock(id)) } }
     }
 
     func tickAll(times: Int = 1) {
@@ -255,7 +261,7 @@ final class Cluster {
 
     func read(_ tokens: UInt64..., at id: Int) {
         for token in tokens { checker.asks(token, self[id]) }
-        event(id) { $0.readsRequested(tokens) }
+        event(id) { $0.readsRequested(tokens, now: clock(id)) }
     }
 
     // MARK: Until nothing moves

@@ -5,10 +5,10 @@ import Testing
 /// Chance changes the members while it hurts them: learners, witnesses, joint configurations, zone
 /// rules, replicas that leave for ever; then the group, whatever it has become, must make progress.
 @Suite struct RandomMembershipTests {
-    @Test(arguments: [1000, 1020] as [UInt64])
+    @Test(arguments: [1008] as [UInt64])
     func everySeedIsSafeAndMakesProgressOnceHealed(firstSeed: UInt64) {
         var reached: [String: Int] = [:]
-        for seed in firstSeed..<firstSeed + 12 {
+        for seed in firstSeed..<firstSeed + 24 {
             var run = Self.run(seed: seed)
             run.hurt(rounds: 300)
             run.heal()
