@@ -19,6 +19,7 @@ struct CommandLineOptions {
     static let usage = """
         usage: simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
                         [--cycles N] [--steps N] [--trace-text] [--commit TEXT]
+                        [--trace DIR]
 
           --seeds N       how many seeds, counted from the first; default 16
           --seed S        the first seed; alone, that seed only; default: drawn
@@ -28,6 +29,8 @@ struct CommandLineOptions {
           --cycles N      times that each run hurts and heals the cluster; default 3
           --steps N       events of a run at most
           --trace-text    print every event of the run (with one seed)
+          --trace DIR     keep to what etcd-io/raft's TLA+ specification models, and write
+                          DIR/SEED-group-N.ndjson for each group (docs/formats/trace.md)
           --commit TEXT   printed with each run, so that it can be repeated
 
           Fault classes: \(FaultClass.allCases.map(\.rawValue).joined(separator: " "))
@@ -42,6 +45,8 @@ struct CommandLineOptions {
     var cycles = 3
     var steps: Int?
     var tracesText = false
+    /// Where the groups' traces go.
+    var traceDirectory: String?
     var commit = "unknown"
     var sabotage: Sabotage?
     /// A worker takes every n-th seed.
@@ -61,6 +66,7 @@ struct CommandLineOptions {
             case "--cycles": cycles = try Self.number(&rest, option)
             case "--steps": steps = try Self.number(&rest, option)
             case "--stride": stride = try Self.number(&rest, option)
+            case "--trace": traceDirectory = try Self.value(&rest, option)
             case "--commit": commit = try Self.value(&rest, option)
             case "--minutes":
                 let text = try Self.value(&rest, option)
@@ -110,7 +116,8 @@ struct CommandLineOptions {
 
     func simulation(seed: UInt64) -> SimulationOptions {
         var options = SimulationOptions(
-            seed: seed, faults: faults, cycles: cycles, sabotage: sabotage)
+            seed: seed, faults: faults, cycles: cycles, sabotage: sabotage,
+            isTraced: traceDirectory != nil)
         if let steps { options.eventsMax = steps }
         return options
     }
@@ -122,6 +129,7 @@ struct CommandLineOptions {
         if faults != .all { words += ["--faults", faults == .none ? "none" : "\(faults)"] }
         if cycles != 3 { words += ["--cycles", "\(cycles)"] }
         if let steps = steps ?? self.steps { words += ["--steps", "\(steps)"] }
+        if let traceDirectory { words += ["--trace", traceDirectory] }
         if let sabotage { words += ["--sabotage", sabotage.rawValue] }
         return words
     }
