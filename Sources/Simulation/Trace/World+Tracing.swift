@@ -49,7 +49,9 @@ extension World {
 
     func traceSteps(_ node: Node) {
         for step in node.core!.takeSteps() {
-            guard let place = specs.firstIndex(where: { $0.id == step.after.group }) else { continue }
+            guard let place = specs.firstIndex(where: { $0.id == step.after.group }) else {
+                continue
+            }
             tracers[place].stepped(step, at: now)
             if let unsaid = tracers[place].unsaid.first {
                 tracers[place].unsaid = []
