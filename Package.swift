@@ -41,6 +41,7 @@ let package = Package(
     products: [
         .executable(name: "spined", targets: ["spined"]),
         .executable(name: "spinectl", targets: ["spinectl"]),
+        .executable(name: "simulate", targets: ["simulate"]),
         .library(name: "SpineClient", targets: ["SpineClient"]),
     ],
     dependencies: [
@@ -62,6 +63,12 @@ let package = Package(
         pure("RecordModel", ["Primitives"]),
         pure("StorageEngine", ["Primitives"]),
         pure("RecordStore", ["Primitives", "RecordModel", "StorageEngine"]),
+        pure(
+            "Simulation",
+            [
+                "Primitives", "Consensus", "ReplicatedLog", "MultiRaft", "RecordModel",
+                "StorageEngine", "RecordStore",
+            ]),
         .target(
             name: "FHIRCore", exclude: ["Tables/generate.py"], swiftSettings: strict),
 
@@ -94,7 +101,8 @@ let package = Package(
             name: "NodeRuntime",
             dependencies: [
                 "Primitives", "Consensus", "MultiRaft", "ReplicatedLog", "RecordModel",
-                "StorageEngine", "RecordStore", "RocksDBEngine", "WireProtocol", "RPC", nioCore, nioPosix, nioHTTP1,
+                "StorageEngine", "RecordStore", "RocksDBEngine", "WireProtocol", "RPC", nioCore,
+                nioPosix, nioHTTP1,
                 protobuf, log,
             ],
             swiftSettings: strict),
@@ -128,6 +136,10 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Links the pure ring alone, so that its optimised build is quick.
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulation"], swiftSettings: strict),
+
         // Tests.
         test("HygieneTests", []),
         test("PrimitivesTests", ["Primitives"]),
@@ -144,6 +156,12 @@ let package = Package(
         test("StorageEngineTests", ["StorageEngine", "RocksDBEngine", "Primitives"]),
         test("RecordModelTests", ["RecordModel", "Primitives"]),
         test("RecordStoreTests", ["RecordStore", "RecordModel", "StorageEngine", "Primitives"]),
+        test(
+            "SimulationTests",
+            [
+                "Simulation", "Primitives", "Consensus", "ReplicatedLog", "MultiRaft",
+                "RecordModel", "StorageEngine", "RecordStore",
+            ]),
         test("FHIRCoreTests", ["FHIRCore"]),
         test(
             "FHIRServerTests",
@@ -161,7 +179,8 @@ let package = Package(
         test(
             "NodeRuntimeTests",
             [
-                "NodeRuntime", "Consensus", "ReplicatedLog", "RecordModel", "RecordStore",
+                "NodeRuntime", "Consensus", "MultiRaft", "ReplicatedLog", "RecordModel",
+                "RecordStore",
                 "StorageEngine", "RocksDBEngine", "WireProtocol", "RPC", "SpineClient",
                 "Primitives", nioPosix, log,
             ]),

@@ -38,6 +38,8 @@ extension World {
             switch fault {
             // Whom nobody has told of: the message is lost, as any may be.
             case .noAddress: continue
+            // What a lost replica has forgotten, its peers still rely on.
+            case .breach(let group, _) where isLost(group, at: node): continue
             case .breach, .foreignSeat:
                 reach(.contractBreach)
                 fail("node \(node.id) met a breach: \(fault)")
@@ -61,6 +63,10 @@ extension World {
             }
             node.earlier = core
         }
+    }
+
+    private func isLost(_ group: GroupID, at node: Node) -> Bool {
+        node.place(of: group, specs).map { budget.isLost(node.seats[$0]) } ?? false
     }
 
     func noteMessages(_ messages: NodeMessages) {
@@ -148,7 +154,9 @@ extension World {
         func quorum(_ voters: [ReplicaID]) -> Bool {
             if voters.isEmpty { return true }
             let count = voters.count { voter in
-                guard let ledger = seat(voter, group)?.ledger else { return false }
+                // What a lost replica had acknowledged before may still be on its way.
+                guard let seat = seat(voter, group) else { return false }
+                let ledger = seat.ledgerBeforeLoss ?? seat.ledger
                 return index <= ledger.base || ledger.term(at: index) == term
             }
             return count > voters.count / 2

@@ -62,8 +62,8 @@ final class Node {
     var isApplyBusy = false
     var proposals: [UInt64: ProposalUnderWay] = [:]
     var reads: [UInt64: ReadUnderWay] = [:]
-    /// Snapshots made here, by name; forgotten with the process.
-    var snapshots: [(id: SnapshotID, image: MachineSnapshot)] = []
+    /// Snapshots made here, by group and name; forgotten with the process.
+    var snapshots: [(group: Int, id: SnapshotID, image: MachineSnapshot)] = []
     var nextSequence: UInt64 = 1
 
     init(number: Int, zone: ZoneID) {
@@ -117,6 +117,8 @@ final class Seat {
     var earlier: RaftGroup?
     /// What the disk holds of the log, as the simulator knows it.
     var ledger = Ledger()
+    /// What the disk held before it was lost.
+    var ledgerBeforeLoss: Ledger?
     /// Works that are written and not synced.
     var unsynced: [AppendWork] = []
     /// Where the replica stands aside for good: another seat takes its place.

@@ -19,10 +19,18 @@ extension World {
         let seed = deedChance.word()
         guard harm(trial, deed, seed: seed) else { return false }
         guard let seats = judge(trial, node) else { return false }
+        // What a running process knows, it goes on knowing: that a replica is lost, shows at a start.
+        if node.isUp && seats.contains(where: \.isLost) {
+            stop(node, keeping: .everything)
+            restartLater(node)
+        }
         _ = harm(node.device, deed, seed: seed)
         for (seat, damaged, isLost) in seats {
             seat.ledger.damaged = damaged
-            if isLost { budget.lose(seat) }
+            if isLost {
+                seat.ledgerBeforeLoss = seat.ledger
+                budget.lose(seat)
+            }
             seat.isHarmed = true
         }
         return true
@@ -151,6 +159,7 @@ extension World {
         node.incarnation = image.incarnation
         node.images = []
         for (old, seat) in zip(image.seats, seats) {
+            seat.ledgerBeforeLoss = seat.ledger
             seat.ledger = old.ledger
             seat.installed = old.installed
             seat.unsynced = []
