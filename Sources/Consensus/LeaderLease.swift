@@ -37,6 +37,8 @@ struct LeaderLease: Sendable {
         }
     }
 
+    var roundsOpen: Int { rounds.count }
+
     func holds(
         at now: MonotonicTime, configuration: LogIndex, nanoseconds: UInt64
     ) -> Bool {

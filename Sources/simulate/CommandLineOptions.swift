@@ -18,8 +18,8 @@ struct CommandLineOptions {
 
     static let usage = """
         usage: simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
-                        [--cycles N] [--steps N] [--trace-text] [--commit TEXT]
-                        [--trace DIR]
+                        [--cycles N] [--steps N] [--trace-text] [--trace DIR] [--committed]
+                        [--commit TEXT]
 
           --seeds N       how many seeds, counted from the first; default 16
           --seed S        the first seed; alone, that seed only; default: drawn
@@ -31,6 +31,7 @@ struct CommandLineOptions {
           --trace-text    print every event of the run (with one seed)
           --trace DIR     keep to what etcd-io/raft's TLA+ specification models, and write
                           DIR/SEED-group-N.ndjson for each group (docs/formats/trace.md)
+          --committed     the committed list of seeds; a rare path that it does not reach is a failure
           --commit TEXT   printed with each run, so that it can be repeated
 
           Fault classes: \(FaultClass.allCases.map(\.rawValue).joined(separator: " "))
@@ -47,6 +48,8 @@ struct CommandLineOptions {
     var tracesText = false
     /// Where the groups' traces go.
     var traceDirectory: String?
+    /// The committed list, with its paths demanded.
+    var isCommitted = false
     var commit = "unknown"
     var sabotage: Sabotage?
     /// A worker takes every n-th seed.
@@ -60,6 +63,7 @@ struct CommandLineOptions {
             case "--worker": mode = .worker
             case "--one": mode = .one
             case "--trace-text": tracesText = true
+            case "--committed": isCommitted = true
             case "--seeds": seeds = try Self.number(&rest, option)
             case "--seed": seed = try Self.number(&rest, option)
             case "--jobs": jobs = try Self.number(&rest, option)

@@ -10,7 +10,8 @@ import Primitives
 ///
 /// 1. After each step, the replica stands as its `TracedServer` does, or `unsaid` says that it does not.
 /// 2. A message has at most as many lines that receive it as lines that send it.
-/// 3. A replica's lines of one step end with `Ready`: what it sends, it sends from durable state.
+/// 3. A replica comes back as its last step left it: the model's `Restart` forgets nothing durable.
+/// 4. A replica's lines of one step end with `Ready`: what it sends, it sends from durable state.
 package struct GroupTracer: Sendable {
     package let group: GroupID
     package private(set) var lines: [String] = []
@@ -41,8 +42,15 @@ package struct GroupTracer: Sendable {
     /// The replica has begun, from what its disk holds.
     package mutating func started(_ raft: RaftGroup, at time: UInt64) {
         self.time = time
-        var server = TracedServer(raft)
-        server.role = .follower
+        let server = TracedServer(raft)
+        if let known = servers[raft.replica],
+            known.term != server.term || known.vote != server.vote
+                || known.commit != server.commit || known.log != server.log
+        {
+            unsaid.append(
+                "at \(time) replica \(raft.replica) comes back as \(server.summary), and was "
+                    + known.summary)
+        }
         servers[raft.replica] = server
         say(.initState, server, raft.replica)
     }

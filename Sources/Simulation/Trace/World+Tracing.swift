@@ -41,9 +41,9 @@ extension World {
     func traceStarts(_ node: Node) {
         node.core!.recordsSteps = true
         for seat in node.seats where seat.isRunning {
-            if let raft = node.core!.group(spec(seat).id) {
-                tracers[seat.group].started(raft, at: now)
-            }
+            guard let raft = node.core!.group(spec(seat).id) else { continue }
+            tracers[seat.group].started(raft, at: now)
+            failIfUnsaid(seat.group)
         }
     }
 
@@ -53,11 +53,14 @@ extension World {
                 continue
             }
             tracers[place].stepped(step, at: now)
-            if let unsaid = tracers[place].unsaid.first {
-                tracers[place].unsaid = []
-                fail("the trace of group \(step.after.group) cannot go on: \(unsaid)")
-            }
+            failIfUnsaid(place)
         }
+    }
+
+    private func failIfUnsaid(_ place: Int) {
+        guard let unsaid = tracers[place].unsaid.first else { return }
+        tracers[place].unsaid = []
+        fail("the trace of group \(specs[place].id) cannot go on: \(unsaid)")
     }
 
     /// In the model nothing that a message spoke of is lost with a crash: a traced node stops only while
