@@ -18,7 +18,8 @@ struct CommandLineOptions {
 
     static let usage = """
         usage: simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
-                        [--cycles N] [--steps N] [--trace-text] [--committed] [--commit TEXT]
+                        [--cycles N] [--steps N] [--trace-text] [--trace DIR] [--committed]
+                        [--commit TEXT]
 
           --seeds N       how many seeds, counted from the first; default 16
           --seed S        the first seed; alone, that seed only; default: drawn
@@ -28,6 +29,8 @@ struct CommandLineOptions {
           --cycles N      times that each run hurts and heals the cluster; default 3
           --steps N       events of a run at most
           --trace-text    print every event of the run (with one seed)
+          --trace DIR     keep to what etcd-io/raft's TLA+ specification models, and write
+                          DIR/SEED-group-N.ndjson for each group (docs/formats/trace.md)
           --committed     the committed list of seeds; a rare path that it does not reach is a failure
           --commit TEXT   printed with each run, so that it can be repeated
 
@@ -43,6 +46,8 @@ struct CommandLineOptions {
     var cycles = 3
     var steps: Int?
     var tracesText = false
+    /// Where the groups' traces go.
+    var traceDirectory: String?
     /// The committed list, with its paths demanded.
     var isCommitted = false
     var commit = "unknown"
@@ -65,6 +70,7 @@ struct CommandLineOptions {
             case "--cycles": cycles = try Self.number(&rest, option)
             case "--steps": steps = try Self.number(&rest, option)
             case "--stride": stride = try Self.number(&rest, option)
+            case "--trace": traceDirectory = try Self.value(&rest, option)
             case "--commit": commit = try Self.value(&rest, option)
             case "--minutes":
                 let text = try Self.value(&rest, option)
@@ -114,7 +120,8 @@ struct CommandLineOptions {
 
     func simulation(seed: UInt64) -> SimulationOptions {
         var options = SimulationOptions(
-            seed: seed, faults: faults, cycles: cycles, sabotage: sabotage)
+            seed: seed, faults: faults, cycles: cycles, sabotage: sabotage,
+            isTraced: traceDirectory != nil)
         if let steps { options.eventsMax = steps }
         return options
     }
@@ -126,6 +133,7 @@ struct CommandLineOptions {
         if faults != .all { words += ["--faults", faults == .none ? "none" : "\(faults)"] }
         if cycles != 3 { words += ["--cycles", "\(cycles)"] }
         if let steps = steps ?? self.steps { words += ["--steps", "\(steps)"] }
+        if let traceDirectory { words += ["--trace", traceDirectory] }
         if let sabotage { words += ["--sabotage", sabotage.rawValue] }
         return words
     }

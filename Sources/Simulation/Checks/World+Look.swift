@@ -185,13 +185,13 @@ extension World {
             defer { previous = entry.term }
             guard let before = previous else { continue }
             let name = Checks.EntryName(index: entry.index, term: entry.term)
-            let print = entry.fingerprint
+            let fingerprint = entry.fingerprint
             guard let known = checks.groups[seat.group].written[name] else {
-                if !seat.isWitness { checks.groups[seat.group].written[name] = (print, before) }
+                if !seat.isWitness { checks.groups[seat.group].written[name] = (fingerprint, before) }
                 continue
             }
             // A witness has no contents.
-            if known.fingerprint != print && !seat.isWitness
+            if known.fingerprint != fingerprint && !seat.isWitness
                 || known.previous != before
             {
                 fail(
@@ -237,13 +237,13 @@ extension World {
                 checks.groups[seat.group].applied.append(0)
             }
             let known = checks.groups[seat.group].applied[place]
-            let print = entry.fingerprint
-            if known != 0 && known != print {
+            let fingerprint = entry.fingerprint
+            if known != 0 && known != fingerprint {
                 fail(
                     "group \(spec(seat).id): replica \(seat.replica) applies another entry "
                         + "\(entry.index) than others")
             }
-            checks.groups[seat.group].applied[place] = print
+            checks.groups[seat.group].applied[place] = fingerprint
         }
     }
 

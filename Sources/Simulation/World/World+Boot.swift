@@ -13,6 +13,9 @@ extension World {
         }
         let configuration = Configuration(
             voters: JointConfiguration(incoming: members.map(\.replica)), members: members)
+        if options.isTraced {
+            tracers = specs.map { GroupTracer(group: $0.id, voters: members.map(\.replica)) }
+        }
         for node in nodes[..<founders] {
             node.seats = specs.indices.map { group in
                 newSeat(group, replica: ReplicaID(UInt64(node.number + 1)), configuration)
@@ -81,6 +84,7 @@ extension World {
         schedule(
             .tick(node: node.number, life: node.life), in: timeChance.within(1...tick))
         schedule(.flush(node: node.number, life: node.life), in: timeChance.within(1...400_000))
+        if options.isTraced { traceStarts(node) }
         tell(node) { $0.started() }
         endTurn(node)
     }
@@ -172,7 +176,9 @@ extension World {
                     index: entry.index, configuration: try Configuration(decoding: bytes)))
         }
         var state = RestoredState(
-            hardState: recovered.hardState, configurations: configurations,
+            hardState: options.isTraced
+                ? tracedStart(recovered.hardState, seat) : recovered.hardState,
+            configurations: configurations,
             log: LogSummary(
                 firstIndex: recovered.firstIndex, lastIndex: recovered.lastIndex,
                 termBeforeFirst: recovered.truncatedTerm, termRuns: recovered.termRuns,

@@ -29,6 +29,8 @@ final class World {
     var now: UInt64 = 0
     var queue = EventQueue<Event>()
     var trace: Trace
+    /// By group; empty unless the run is traced.
+    var tracers: [GroupTracer] = []
     var report: Report
     var checks: Checks
 
@@ -68,7 +70,7 @@ final class World {
         deedChance = Chance(seed: options.seed, stream: 3)
         workChance = Chance(seed: options.seed, stream: 4)
         timeChance = Chance(seed: options.seed, stream: 5)
-        hurtProfile = FaultProfile(allowed: options.faults, chance: &shape)
+        hurtProfile = FaultProfile(allowed: options.faultsInForce, chance: &shape)
         profile = .quiet
         report.enabledFaults = hurtProfile.enabled
         cyclesLeft = options.cycles
@@ -78,7 +80,8 @@ final class World {
             GroupSpec(id: GroupID(3), machine: .registers, share: 2),
         ]
         founders = shape.pick([3, 3, 3, 5])
-        settings = Self.settings(&shape)
+        let drawn = Self.settings(&shape)
+        settings = options.isTraced ? TraceRestriction.restrict(drawn) : drawn
         coreSettings = MultiRaftSettings(
             heartbeatTicks: settings.heartbeatTicks,
             electionTimeoutTicks: settings.electionTimeoutTicks,
@@ -133,6 +136,7 @@ final class World {
         report.virtualTime = now
         report.digest = trace.digest
         report.trace = trace.text
+        report.groupTraces = tracers
         return report
     }
 
