@@ -62,6 +62,7 @@ let package = Package(
         // Pure ring: values in, values out. No Foundation, NIO, logging, clock, randomness, async.
         pure("Primitives"),
         pure("Consensus", ["Primitives"]),
+        pure("MultiRaft", ["Primitives", "Consensus"]),
         pure("ReplicatedLog", ["Primitives"]),
         pure("RecordModel", ["Primitives"]),
         pure("StorageEngine", ["Primitives"]),
@@ -85,7 +86,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "WireProtocol",
-            dependencies: ["Primitives", "Consensus", "RecordModel", protobuf],
+            dependencies: ["Primitives", "Consensus", "MultiRaft", "RecordModel", protobuf],
             exclude: ["Protos"],
             swiftSettings: strict),
         .target(
@@ -97,8 +98,8 @@ let package = Package(
         .target(
             name: "NodeRuntime",
             dependencies: [
-                "Primitives", "Consensus", "ReplicatedLog", "RecordModel", "StorageEngine",
-                "RecordStore", "RocksDBEngine", "WireProtocol", "RPC", nioCore, nioPosix, nioHTTP1,
+                "Primitives", "Consensus", "MultiRaft", "ReplicatedLog", "RecordModel",
+                "StorageEngine", "RecordStore", "RocksDBEngine", "WireProtocol", "RPC", nioCore, nioPosix, nioHTTP1,
                 protobuf, log,
             ],
             swiftSettings: strict),
@@ -136,7 +137,15 @@ let package = Package(
         test("HygieneTests", []),
         test("PrimitivesTests", ["Primitives"]),
         test("ConsensusTests", ["Consensus", "Primitives"]),
+        test("MultiRaftTests", ["MultiRaft", "Consensus", "Primitives"]),
         test("ReplicatedLogTests", ["ReplicatedLog", "Primitives"]),
+        // Damages RocksDB directories, and says what becomes of them: StorageEngineTests runs it.
+        .target(name: "FailingFiles", path: "Tests/FailingFiles"),
+        .executableTarget(
+            name: "storage-damage",
+            dependencies: ["FailingFiles", "RocksDBEngine", "StorageEngine", "Primitives"],
+            path: "Tests/StorageDamage",
+            swiftSettings: strict),
         test("StorageEngineTests", ["StorageEngine", "RocksDBEngine", "Primitives"]),
         test("RecordModelTests", ["RecordModel", "Primitives"]),
         test("RecordStoreTests", ["RecordStore", "RecordModel", "StorageEngine", "Primitives"]),
@@ -150,7 +159,7 @@ let package = Package(
         test("SnapshotArchiveTests", ["SnapshotArchive", "RecordModel", "Primitives"]),
         test(
             "WireProtocolTests",
-            ["WireProtocol", "RecordModel", "Consensus", "Primitives", protobuf]),
+            ["WireProtocol", "RecordModel", "Consensus", "MultiRaft", "Primitives", protobuf]),
         test(
             "RPCTests",
             ["RPC", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioHTTP2, nioHPACK, log]),

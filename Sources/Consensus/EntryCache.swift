@@ -5,6 +5,15 @@ extension LogEntry {
     /// entries without payload have a limit too.
     var accountedBytes: Int { payloadBytes + Self.frameBytes }
     static var frameBytes: Int { 32 }
+
+    /// What a witness gets: the entry's place, its term and its stamp. Configurations stay whole,
+    /// since they say whose votes count.
+    var withoutCommand: LogEntry {
+        guard case .command = payload else { return self }
+        var entry = self
+        entry.payload = .empty
+        return entry
+    }
 }
 
 /// The recent end of a log, in memory.
@@ -19,6 +28,8 @@ struct EntryCache: Sendable {
 
     var count: Int { entries.count }
     var nextIndex: LogIndex { firstIndex + UInt64(entries.count) }
+
+    func holds(_ index: LogIndex) -> Bool { index >= firstIndex && index < nextIndex }
 
     subscript(index: LogIndex) -> LogEntry {
         precondition(
@@ -45,6 +56,22 @@ struct EntryCache: Sendable {
         let kept = Int(index.rawValue - firstIndex.rawValue)
         for position in kept..<entries.count { bytes -= entries[position].accountedBytes }
         entries.removeLast(entries.count - kept)
+    }
+
+    /// Forgets the entries up to `index`, which the log no longer holds.
+    mutating func forget(through index: LogIndex) {
+        while firstIndex <= index, let oldest = entries.popFirst() {
+            bytes -= oldest.accountedBytes
+            firstIndex = firstIndex.next
+        }
+        if entries.isEmpty { firstIndex = max(firstIndex, index.next) }
+    }
+
+    /// Forgets everything: the next entry to come is `nextIndex`.
+    mutating func restart(at nextIndex: LogIndex) {
+        entries.removeAll()
+        bytes = 0
+        firstIndex = nextIndex
     }
 
     /// Forgets the oldest entries down to `bytesMax`, none above `limit`.

@@ -5,15 +5,27 @@ struct Leadership: Sendable {
     /// The empty entry that opened the term. Once it is committed, the commit index is that of the
     /// whole group (thesis §6.4, step 1).
     let openingIndex: LogIndex
-    /// All other members, ascending.
+    /// All other members, and for a while whoever was one; ascending.
     var progress: [Progress] = []
     var heartbeatElapsed = 0
     var quorumElapsed = 0
+    /// The commit index when the quorum was last checked.
+    var commitIndexAtCheck = LogIndex.zero
+    var lease = LeaderLease()
+    /// Ticks without anything to do.
+    var idleTicks = 0
+    var lastIndexAtTick = LogIndex.zero
+    /// What members were last told of each other, and how often they will be told again.
+    var recordsTold: [PeerRecord] = []
+    var recordRepeats = 0
 
     /// Accounted bytes of the entries above `tailFloor`, as far as they were ever in memory.
     var tailBytes = 0
     /// Up to here entries are committed, and durable on the leader's own disk.
     var tailFloor: LogIndex
+
+    /// What a quorum holds, and the zone rule holds back.
+    var zoneWait: ZoneWait?
 
     /// The latest read round that heartbeats carry, and the latest that a quorum has confirmed.
     var round: UInt64 = 0
@@ -22,6 +34,12 @@ struct Leadership: Sendable {
     var heldReads: [ReadOrigin] = []
     /// Wait for their round, ascending.
     var pendingReads = Queue<PendingRead>()
+
+    struct ZoneWait: Hashable, Sendable {
+        /// At a quorum when the wait began; it is over once this is committed.
+        let index: LogIndex
+        var ticks = 0
+    }
 
     init(openingIndex: LogIndex, tailFloor: LogIndex) {
         self.openingIndex = openingIndex

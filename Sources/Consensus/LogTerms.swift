@@ -4,8 +4,8 @@ import Primitives
 /// asks the disk.
 struct LogTerms: Hashable, Sendable {
     /// The entry before the first: zero, or where the log was cut off behind the state machine.
-    let baseIndex: LogIndex
-    let baseTerm: Term
+    private(set) var baseIndex: LogIndex
+    private(set) var baseTerm: Term
     private(set) var lastIndex: LogIndex
     /// Ascending in both fields.
     private(set) var runs: [TermRun]
@@ -73,6 +73,36 @@ struct LogTerms: Hashable, Sendable {
             "truncating from \(index) a log of \(firstIndex)...\(lastIndex)")
         while let last = runs.last, last.firstIndex >= index { runs.removeLast() }
         lastIndex = index.previous
+    }
+
+    /// Removes the entries up to `index`: the log begins behind it.
+    mutating func forget(through index: LogIndex) {
+        guard index > baseIndex, let term = term(at: index) else {
+            preconditionFailure("forgetting through \(index) a log of \(firstIndex)...\(lastIndex)")
+        }
+        if index == lastIndex {
+            runs.removeAll()
+        } else {
+            runs.removeFirst(runNumber(holding: index.next))
+            runs[0].firstIndex = index.next
+        }
+        baseIndex = index
+        baseTerm = term
+    }
+
+    /// Removes everything: the log begins behind an entry that it did not hold.
+    mutating func restart(behind index: LogIndex, term: Term) {
+        baseIndex = index
+        baseTerm = term
+        lastIndex = index
+        runs.removeAll()
+    }
+
+    /// What a log holds of one term is contiguous.
+    func indexes(of term: Term) -> ClosedRange<LogIndex>? {
+        guard let number = runs.firstIndex(where: { $0.term == term }) else { return nil }
+        let end = number + 1 < runs.count ? runs[number + 1].firstIndex.previous : lastIndex
+        return runs[number].firstIndex...end
     }
 
     private func runNumber(holding index: LogIndex) -> Int {

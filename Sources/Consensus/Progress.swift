@@ -13,10 +13,20 @@ struct Progress: Sendable {
     var inflight = Inflight()
     /// Heard from since the leader's last check of its quorum.
     var isActive = false
+    /// The tick at which it was last heard in this term.
+    var heardAt: UInt64?
+    /// Checks of the quorum in a row that found it alive and in step.
+    var stableChecks = 0
+    /// It has said that it sleeps, and nothing since.
+    var isAsleep = false
     /// The latest read round that it has confirmed.
     var ackedRound: UInt64 = 0
     /// The highest commit index that it has been told.
     var sentCommitIndex = LogIndex.zero
+    /// Gets no commands, only where they stand.
+    let isWitness: Bool
+    /// Set for a replica that is no member any more.
+    var leaving: Leaving?
     /// The fetch that must be answered before more entries can go out.
     var fetch: UInt64?
 
@@ -26,9 +36,28 @@ struct Progress: Sendable {
         case probe(paused: Bool)
         /// They agree up to `matchIndex`; appends are sent ahead of their answers.
         case replicate
+        /// What it needs next has gone from the leader's log. Until it acknowledges `minIndex` or
+        /// more it gets heartbeats, and is told again and again that a snapshot is needed.
+        ///
+        /// - Parameter toldAt: in the leader's ticks.
+        case snapshot(minIndex: LogIndex, toldAt: UInt64)
     }
 
-    init(replica: ReplicaID, nextIndex: LogIndex) {
+    /// The last entry before those that it needs of the leader's log.
+    var neededIndex: LogIndex {
+        if case .snapshot(let minIndex, _) = flow { return minIndex }
+        return matchIndex
+    }
+
+    struct Leaving: Hashable, Sendable {
+        /// The configuration entry that no longer names it.
+        let since: LogIndex
+        /// Passed since that entry was committed.
+        var ticks = 0
+    }
+
+    init(replica: ReplicaID, nextIndex: LogIndex, isWitness: Bool = false) {
+        self.isWitness = isWitness
         self.replica = replica
         self.nextIndex = nextIndex
     }
@@ -47,8 +76,19 @@ struct Progress: Sendable {
         fetch = nil
     }
 
+    mutating func becomeSnapshot(minIndex: LogIndex, toldAt: UInt64) {
+        flow = .snapshot(minIndex: minIndex, toldAt: toldAt)
+        nextIndex = max(matchIndex, minIndex).next
+        inflight.removeAll()
+        fetch = nil
+    }
+
     /// - Returns: false for an answer that was overtaken by a later one.
     mutating func accepted(through index: LogIndex) -> Bool {
+        if case .snapshot(let minIndex, _) = flow, index < minIndex {
+            matchIndex = max(matchIndex, index)
+            return false
+        }
         let isProbing = flow != .replicate
         guard index > matchIndex || (isProbing && index == matchIndex) else { return false }
         matchIndex = index
@@ -75,6 +115,7 @@ struct Progress: Sendable {
             nextIndex = max(matchIndex.next, min(previousIndex, agreement.next))
             flow = .probe(paused: false)
             return true
+        case .snapshot: return false
         }
     }
 }

@@ -24,6 +24,8 @@ package enum ProposalRefusal: Hashable, Sendable {
     case notLeader(leader: ReplicaID?)
     /// `RaftSettings.maxUncommittedBytes`: wait for commits.
     case uncommittedTailFull(bytes: Int, limit: Int)
+    /// The leader hands over (thesis §3.10); it ends within an election timeout.
+    case transferInProgress(to: ReplicaID)
     /// `RaftSettings.maxEntryBytes`: never acceptable.
     case entryTooLarge(bytes: Int, limit: Int)
 }

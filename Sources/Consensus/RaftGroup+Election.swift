@@ -12,10 +12,10 @@ extension RaftGroup {
     mutating func followerTicked() {
         electionElapsed += 1
         if electionElapsed >= electionWait {
-            if configuration.voters.contains(replica) {
+            if mayCampaign && standing == .trusted && !keepsPromise {
                 preCampaign()
             } else {
-                // A learner waits; it only stops naming a leader that is gone.
+                // It waits; it only stops naming a leader that is gone.
                 leader = nil
                 restartElectionWait()
             }
@@ -28,7 +28,8 @@ extension RaftGroup {
     mutating func restartElectionWait() {
         electionElapsed = 0
         let spread = UInt64(settings.electionTimeoutTicks)
-        electionWait = settings.electionTimeoutTicks + Int(generator.next() % spread)
+        electionWait =
+            settings.electionTimeoutTicks + Int(generator.next() % spread) + priorityWait
     }
 
     mutating func becomeFollower(term newTerm: Term, leader newLeader: ReplicaID?) {
@@ -64,19 +65,20 @@ extension RaftGroup {
         recordVote(of: replica, granted: true)
     }
 
-    private mutating func campaign() {
+    mutating func campaign(isTransfer: Bool = false) {
         restartElectionWait()
         term = term.next
         vote = replica
         work.writesHardState = true
         leader = nil
         candidacy = Candidacy(.vote(ownVote: nextTicket))
-        let request = VoteRequest(lastIndex: log.lastIndex, lastTerm: log.lastTerm)
+        let request = VoteRequest(
+            lastIndex: log.lastIndex, lastTerm: log.lastTerm, isTransfer: isTransfer)
         // A candidate that forgot its term in a crash could vote for another in it.
         for voter in otherVoters { sendWhenDurable(.voteRequest(request), to: voter) }
     }
 
-    private var otherVoters: [ReplicaID] {
+    var otherVoters: [ReplicaID] {
         Configuration.ascending(configuration.voters.incoming + configuration.voters.outgoing)
             .filter { $0 != replica }
     }
@@ -108,6 +110,10 @@ extension RaftGroup {
     mutating func receivedPreVoteRequest(
         _ request: VoteRequest, from candidate: ReplicaID, campaignTerm: Term
     ) {
+        guard isHeard(by: candidate) else {
+            introduce(to: candidate)
+            return
+        }
         let mayVote = campaignTerm > term || mayVote(for: candidate)
         if mayVote && log.isUpToDate(request) {
             sendWhenDurable(.preVoteResponse(granted: true), to: candidate, term: campaignTerm)
@@ -117,6 +123,10 @@ extension RaftGroup {
     }
 
     mutating func receivedVoteRequest(_ request: VoteRequest, from candidate: ReplicaID) {
+        guard isHeard(by: candidate) else {
+            introduce(to: candidate)
+            return
+        }
         let granted = mayVote(for: candidate) && log.isUpToDate(request)
         if granted {
             if vote != candidate {

@@ -2,19 +2,31 @@ import Primitives
 
 // Every way in. Each method is one event, and ends with `finishEvent`.
 extension RaftGroup {
-    /// The first event, once: hands out what is committed and not yet applied.
+    /// The first event, once: hands out what is committed and not yet applied, and asks for what is
+    /// missing.
     package mutating func started() -> Effects {
-        finishEvent()
+        beginRegistration()
+        askForEntries()
+        snapshotsTicked()
+        return finishEvent()
     }
 
     /// One tick of the shell's clock has passed.
-    package mutating func ticked() -> Effects {
+    ///
+    /// - Parameter now: this node's monotonic clock; without it no leader lease is held.
+    package mutating func ticked(now: MonotonicTime? = nil) -> Effects {
+        noteClock(now)
+        guard !isAsleep else { return finishEvent() }
         ticks += 1
+        registrationTicked()
         if leadership != nil { leaderTicked() } else { followerTicked() }
+        snapshotsTicked()
+        repairTicked()
         return finishEvent()
     }
 
     package mutating func received(_ message: RaftMessage) -> Effects {
+        wake(by: message)
         handle(message)
         return finishEvent()
     }
@@ -26,20 +38,27 @@ extension RaftGroup {
     package mutating func proposed(
         _ proposals: [Proposal], wallClock: UInt64
     ) -> (ProposalOutcome, Effects) {
+        wake()
         let outcome = propose(proposals, wallClock: wallClock)
         return (outcome, finishEvent())
     }
 
     /// A linearizable read wants its index. The token ends once, in `readsReady` or `readsRefused`,
     /// of this call or a later one.
-    package mutating func readRequested(_ token: UInt64) -> Effects {
-        readsRequested([token])
+    ///
+    /// - Parameter now: this node's monotonic clock; without it no leader lease is used.
+    package mutating func readRequested(_ token: UInt64, now: MonotonicTime? = nil) -> Effects {
+        readsRequested([token], now: now)
     }
 
     /// As `readRequested`, for several at once.
-    package mutating func readsRequested(_ tokens: [UInt64]) -> Effects {
+    package mutating func readsRequested(
+        _ tokens: [UInt64], now: MonotonicTime? = nil
+    ) -> Effects {
+        noteClock(now)
+        wake()
         if leadership != nil {
-            leaderRead(tokens.map(ReadOrigin.token))
+            if !answeredByLease(tokens, now) { leaderRead(tokens.map(ReadOrigin.token)) }
         } else {
             forwardReads(tokens)
         }
@@ -56,6 +75,7 @@ extension RaftGroup {
             recordVote(of: replica, granted: true)
         }
         advanceCommit()
+        snapshotsAppended(ticket)
         return finishEvent()
     }
 
@@ -67,15 +87,20 @@ extension RaftGroup {
 
     /// The log's answer to one of `Effects.fetches`.
     package mutating func entriesFetched(_ fetched: FetchedEntries) -> Effects {
-        sendFetched(fetched)
+        if !sendFound(fetched) { sendFetched(fetched) }
         return finishEvent()
     }
 
-    private mutating func finishEvent() -> Effects {
+    mutating func finishEvent() -> Effects {
+        concludeTransfer()
+        settleMembership()
+        announceQuarantined()
         sendCommitNotices()
-        while let range = log.nextHandout(settings) { effects.committed.append(range) }
+        handOut()
         issueWork()
         log.evict(settings)
+        announceConfiguration()
+        announceZoneAlarms()
         let now = RoleChange(role: role, term: term, leader: leader)
         if now != announced {
             announced = now
@@ -86,8 +111,15 @@ extension RaftGroup {
         return effects
     }
 
+    private mutating func handOut() {
+        // Of a witness's entries nobody can tell what they said.
+        guard !isWitness else { return log.skipHandouts() }
+        while let range = log.nextHandout(settings) { effects.committed.append(range) }
+    }
+
     /// Turns what the event wrote into an `AppendWork`. Messages that waited for nothing leave now.
     private mutating func issueWork() {
+        writeRecordsAlong()
         if work.writesNothing && log.appendsInFlight.isEmpty {
             effects.messages += work.messages
         } else if !work.writesNothing || !work.messages.isEmpty {
@@ -95,10 +127,14 @@ extension RaftGroup {
             // A commit index above what is durable could survive a crash that its entries do not.
             let hardState = HardState(
                 term: term, vote: vote, commitIndex: min(log.commitIndex, log.durableIndex))
-            effects.append = AppendWork(
+            var append = AppendWork(
                 ticket: nextTicket, hardState: writesHardState ? hardState : nil,
                 replacedFrom: work.replacedFrom, entries: work.entries,
                 messagesAfterDurable: work.messages)
+            append.peers = work.peers
+            append.start = work.start
+            append.repaired = work.repaired
+            effects.append = append
             log.issued(nextTicket)
             nextTicket = AppendTicket(nextTicket.rawValue + 1)
         }
@@ -113,8 +149,13 @@ extension RaftGroup {
         effects.messages.append(message(kind, to: peer, term: term))
     }
 
-    /// Behind everything that this replica has written so far, in this event too.
+    /// Behind everything that this replica has written so far, in this event too. A promise to
+    /// a peer that does not know of this start cannot be given yet; the peer asks again.
     mutating func sendWhenDurable(_ kind: RaftMessage.Kind, to peer: ReplicaID, term: Term? = nil) {
+        guard !kind.isPromise || isHeard(by: peer) else {
+            introduce(to: peer)
+            return
+        }
         work.messages.append(message(kind, to: peer, term: term))
     }
 }

@@ -4,6 +4,7 @@ import Primitives
 extension RaftGroup {
     mutating func receivedAppend(_ request: AppendRequest, from leader: ReplicaID) {
         guard isWellFormed(request, from: leader) else { return }
+        repair(with: request.entries, from: leader)
         let end = request.previousIndex + UInt64(request.entries.count)
         // Committed entries are the leader's too (Leader Completeness, thesis §3.6.3): what an old
         // or repeated request says about them is known.
@@ -21,6 +22,7 @@ extension RaftGroup {
             entry.index <= log.commitIndex || log.term(at: entry.index) == entry.term
         }
         let news = request.entries.dropFirst(known.count)
+        guard let configurations = configurations(in: news, from: leader) else { return }
         if let conflict = news.first, let held = log.term(at: conflict.index) {
             // The term's leader wrote each of the term's entries once (Log Matching, §3.5).
             guard held < term else {
@@ -29,13 +31,44 @@ extension RaftGroup {
                 return
             }
             log.truncate(from: conflict.index)
+            configurationsTruncated(from: conflict.index)
             work.replacedFrom = conflict.index
         }
         for entry in news {
             log.append(entry)
             work.entries.append(entry)
         }
+        for entry in configurations { configurationAppended(entry) }
         accept(through: end, of: request, from: leader)
+    }
+
+    /// The configurations that these entries bring, each in force as soon as it is in the log.
+    ///
+    /// - Returns: nil, with a fault, when one cannot be read or does not follow from the one before
+    ///   it: with it this replica could take a minority for a majority.
+    private mutating func configurations(
+        in news: ArraySlice<LogEntry>, from leader: ReplicaID
+    ) -> [ConfigurationEntry]? {
+        var found: [ConfigurationEntry] = []
+        for entry in news {
+            guard case .configuration(let bytes) = entry.payload else { continue }
+            let previous = found.last ?? configurationEntry(at: entry.index.previous)
+            guard let next = try? Configuration(decoding: bytes), mayFollow(next, previous) else {
+                effects.faults.append(.unreadableConfiguration(from: leader, at: entry.index))
+                return nil
+            }
+            found.append(ConfigurationEntry(index: entry.index, configuration: next))
+        }
+        return found
+    }
+
+    private func mayFollow(_ next: Configuration, _ previous: ConfigurationEntry) -> Bool {
+        if let own = next.member(replica), own.isWitness != isWitness { return false }
+        // Before the first entry of a group stands the bootstrap's configuration, but with a replica
+        // that joined any one of the group, as address book: what it says of members is old or new.
+        // And one that is damaged may stand between.
+        return previous.index == .zero || configurationsMayLack
+            || next.follows(previous.configuration)
     }
 
     private mutating func accept(
@@ -44,7 +77,8 @@ extension RaftGroup {
         // "the minimum of leaderCommit and index of last new entry" (thesis figure 3.1): behind it
         // the log is not known to be the leader's.
         log.commit(through: max(log.commitIndex, min(request.commitIndex, end)))
-        sendWhenDurable(.appendResponse(.accepted(matchIndex: end)), to: leader)
+        let intact = log.acknowledgeable(through: end)
+        sendWhenDurable(.appendResponse(.accepted(matchIndex: intact)), to: leader)
     }
 
     private mutating func reject(_ request: AppendRequest, from leader: ReplicaID) {
@@ -73,10 +107,6 @@ extension RaftGroup {
                 stamp.map({ $0 < entry.timestamp }) ?? true
             else {
                 effects.faults.append(.malformedAppend(from: leader, at: index))
-                return false
-            }
-            if case .configuration = entry.payload {
-                effects.faults.append(.unsupportedConfigurationEntry(from: leader, at: index))
                 return false
             }
             entryTerm = entry.term

@@ -14,11 +14,12 @@ extension RaftGroup {
         checkRole(&broken)
         if let led = leadership { checkLeadership(led, &broken) }
         checkQueues(&broken)
+        checkMembership(&broken)
         if let earlier { checkPassage(from: earlier, &broken) }
         return broken.found
     }
 
-    private struct Broken {
+    struct Broken {
         var found: [String] = []
 
         mutating func unless(
@@ -95,9 +96,12 @@ extension RaftGroup {
                 7, "\(inflight.count) appends, \(inflight.bytes) bytes in flight")
         }
         if hasCommittedInTerm {
-            let agreed = configuration.voters.agreed(durableIndex(of:))
+            let agreed = unsettledConfigurations.map {
+                $0.configuration.voters.agreed(durableIndex(of:))
+            }
             broken.unless(
-                agreed >= commitIndex, 8, "committed \(commitIndex), a quorum has \(agreed)")
+                agreed.contains { $0 >= commitIndex }, 8,
+                "committed \(commitIndex), quorums have \(agreed)")
         }
         var round: UInt64 = 0
         for i in 0..<led.pendingReads.count {

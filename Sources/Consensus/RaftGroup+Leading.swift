@@ -6,15 +6,13 @@ extension RaftGroup {
         candidacy = nil
         leader = replica
         var led = Leadership(openingIndex: log.lastIndex.next, tailFloor: log.handoutLimit)
-        for member in configuration.members where member != replica {
-            led.progress.append(Progress(replica: member, nextIndex: log.lastIndex.next))
-        }
         var index = max(led.tailFloor.next, log.cache.firstIndex)
         while index <= log.lastIndex {
             led.tailBytes += log.cache[index].accountedBytes
             index = index.next
         }
         leadership = led
+        openProgress()
         // "a leader ... commits a blank no-op entry into the log at the start of its term"
         // (thesis §6.4). No clock is at hand: its stamp is the next one possible.
         append(.empty, semantics: .first, wallClock: 0)
@@ -23,6 +21,8 @@ extension RaftGroup {
     }
 
     mutating func leaderTicked() {
+        idleTicked()
+        guard !isAsleep else { return }
         leadership!.heartbeatElapsed += 1
         leadership!.quorumElapsed += 1
         if leadership!.quorumElapsed >= settings.electionTimeoutTicks {
@@ -33,9 +33,18 @@ extension RaftGroup {
                 return
             }
             leadership!.quorumElapsed = 0
+            noteStability()
+            preferOthers()
             for i in leadership!.progress.indices { leadership!.progress[i].isActive = false }
         }
-        if leadership!.heartbeatElapsed >= settings.heartbeatTicks { sendHeartbeats() }
+        leavingTicked()
+        zoneWaitTicked()
+        driveTransfer()
+        if leadership!.heartbeatElapsed >= settings.heartbeatTicks {
+            openLeaseRound()
+            sendHeartbeats()
+            spreadRecords()
+        }
     }
 
     private var quorumIsActive: Bool {
@@ -50,6 +59,7 @@ extension RaftGroup {
         guard let tailBytes = leadership?.tailBytes else {
             return .refused(.notLeader(leader: leader))
         }
+        if let transfer { return .refused(.transferInProgress(to: transfer.target)) }
         var bytes = 0
         for proposal in proposals {
             guard proposal.command.count <= settings.maxEntryBytes else {
@@ -71,7 +81,7 @@ extension RaftGroup {
         return .accepted(term: term, first: first, through: log.lastIndex)
     }
 
-    private mutating func append(
+    mutating func append(
         _ payload: LogEntry.Payload, semantics: SemanticsLevel, wallClock: UInt64
     ) {
         let entry = LogEntry(
@@ -87,7 +97,7 @@ extension RaftGroup {
     /// own disk has acknowledged (thesis §10.2.1).
     mutating func advanceCommit() {
         guard leadership != nil else { return }
-        let agreed = configuration.voters.agreed(durableIndex(of:))
+        let agreed = zoneAgreed(upTo: quorumIndex)
         // "only log entries from the leader's current term are committed by counting replicas"
         // (thesis §3.6.2)
         if agreed > log.commitIndex && log.term(at: agreed) == term {
@@ -97,14 +107,17 @@ extension RaftGroup {
         shrinkTail()
     }
 
+    /// Durable at a quorum of the configuration in force; separate majorities while it is joint.
+    var quorumIndex: LogIndex { configuration.voters.agreed(durableIndex(of:)) }
+
     /// As far as this leader knows, its own disk included.
     func durableIndex(of voter: ReplicaID) -> LogIndex {
-        guard voter != replica else { return log.durableIndex }
+        guard voter != replica else { return log.countedIndex }
         guard let led = leadership, let i = led.position(of: voter) else { return .zero }
         return led.progress[i].matchIndex
     }
 
-    private mutating func shrinkTail() {
+    mutating func shrinkTail() {
         while leadership!.tailFloor < log.handoutLimit {
             leadership!.tailFloor = leadership!.tailFloor.next
             // Entries restored from disk were never counted.

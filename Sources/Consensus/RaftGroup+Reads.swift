@@ -7,6 +7,7 @@ import Primitives
 // a later one, proves that the leader still led after the reads had come.
 extension RaftGroup {
     mutating func leaderRead(_ origins: [ReadOrigin]) {
+        leadership!.idleTicks = 0
         for origin in origins {
             guard leadership!.readCount < settings.maxPendingReads else {
                 answer(origin, .refused(.tooManyReads))
@@ -51,6 +52,7 @@ extension RaftGroup {
         let agreed = configuration.voters.agreed(confirmedRound(of:))
         guard agreed > leadership!.confirmedRound else { return }
         leadership!.confirmedRound = agreed
+        leadership!.lease.confirmed(through: agreed)
         while let read = leadership!.pendingReads.first, read.round <= agreed {
             leadership!.pendingReads.popFirst()
             answer(read.origin, .ready(read.index))

@@ -12,17 +12,15 @@ extension RaftGroup {
             effects.faults.append(.wrongRecipient(from: message.from, to: message.to))
             return
         }
+        if standing == .quarantined { return }
+        if receivedOutsideTerms(message) { return }
+        if refusesElection(message) { return }
         if message.term < term {
             answerStale(message)
             return
         }
         if message.term > term {
             switch message.kind {
-            case .voteRequest where hearsLeader, .preVoteRequest where hearsLeader:
-                // "if a server receives a RequestVote request within the minimum election timeout
-                // of hearing from a current leader, it does not update its term or grant its vote"
-                // (thesis §4.2.3)
-                return
             case .preVoteRequest, .preVoteResponse(granted: true):
                 // The term of a campaign that may never be held.
                 break
@@ -43,7 +41,10 @@ extension RaftGroup {
         case .voteRequest(let request):
             receivedVoteRequest(request, from: peer)
         case .voteResponse(let granted):
-            if case .vote? = candidacy?.stage { recordVote(of: peer, granted: granted) }
+            if case .vote? = candidacy?.stage {
+                if granted { noteVote(of: peer) }
+                recordVote(of: peer, granted: granted)
+            }
         case .appendRequest(let request):
             if heardLeader(peer) { receivedAppend(request, from: peer) }
         case .appendResponse(let response):
@@ -51,10 +52,14 @@ extension RaftGroup {
         case .heartbeat(let heartbeat):
             if heardLeader(peer) {
                 followCommit(heartbeat.commitIndex, from: peer)
-                sendNow(.heartbeatResponse(round: heartbeat.round), to: peer)
+                let sleeps =
+                    heartbeat.hibernates && sleepsWith(commitIndex: heartbeat.commitIndex)
+                // Of a replica that may have forgotten a later term, the word proves only life.
+                let round = standing == .trusted ? heartbeat.round : 0
+                sendNow(.heartbeatResponse(round: round, hibernates: sleeps), to: peer)
             }
-        case .heartbeatResponse(let round):
-            receivedHeartbeatResponse(round: round, from: peer)
+        case .heartbeatResponse(let round, let hibernates):
+            receivedHeartbeatResponse(round: round, hibernates: hibernates, from: peer)
         case .commitNotice(let commitIndex):
             if heardLeader(peer) { followCommit(commitIndex, from: peer) }
         case .readIndexRequest(let context):
@@ -65,6 +70,50 @@ extension RaftGroup {
         case .staleTerm:
             // Its term has done the work, above, if it was news.
             break
+        case .timeoutNow: receivedTimeoutNow(from: peer)
+        case .registration, .registrationAnswer, .memberRecords, .snapshotNeeded, .snapshotWanted,
+            .snapshotOffer,
+            .entriesWanted, .entriesFound:
+            preconditionFailure("\(message.kind) is handled before terms are compared")
+        }
+    }
+
+    /// Messages that no term orders: what they bring is true in any.
+    ///
+    /// - Returns: whether the message was one.
+    private mutating func receivedOutsideTerms(_ message: RaftMessage) -> Bool {
+        let peer = message.from
+        switch message.kind {
+        case .registration(let registration): receivedRegistration(registration, from: peer)
+        case .registrationAnswer(let incarnation, let start, let verdict):
+            receivedVerdict(verdict, on: incarnation, start: start, from: peer)
+        case .memberRecords(let records): receivedRecords(records, from: peer)
+        case .snapshotNeeded(let minIndex, let sources):
+            receivedSnapshotNeeded(
+                atLeast: minIndex, sources: sources, from: peer, term: message.term)
+        case .snapshotWanted(let minIndex): receivedSnapshotWanted(atLeast: minIndex, from: peer)
+        case .snapshotOffer(let metadata):
+            receivedSnapshotOffer(metadata, from: peer, term: message.term)
+        case .entriesWanted(let wanted): receivedEntriesWanted(wanted, from: peer)
+        case .entriesFound(let entries): receivedEntriesFound(entries, from: peer)
+        default: return false
+        }
+        return true
+    }
+
+    /// "If a server receives a RequestVote request within the minimum election timeout of hearing
+    /// from a current leader, it does not update its term or grant its vote" (thesis §4.2.3), unless
+    /// the leader itself has handed over (§3.10).
+    private mutating func refusesElection(_ message: RaftMessage) -> Bool {
+        switch message.kind {
+        case .voteRequest(let request):
+            guard !request.isTransfer else { return false }
+            return keepsPromise && message.term >= term || hearsLeader && message.term > term
+        case .preVoteRequest:
+            // Asked for a term that it does not lead yet, the leader leads no more: it restarted.
+            if leader == message.from && message.term > term { leader = nil }
+            return keepsPromise && message.term >= term || hearsLeader && message.term > term
+        default: return false
         }
     }
 
@@ -80,7 +129,9 @@ extension RaftGroup {
             // not follow; told of its term, they step down, and an election readmits it.
             sendWhenDurable(.staleTerm, to: message.from)
         case .preVoteResponse, .voteResponse, .appendResponse, .heartbeatResponse,
-            .readIndexRequest, .readIndexResponse, .staleTerm:
+            .readIndexRequest, .readIndexResponse, .staleTerm, .timeoutNow, .registration,
+            .registrationAnswer, .memberRecords, .snapshotNeeded, .snapshotWanted, .snapshotOffer,
+            .entriesWanted, .entriesFound:
             // Late: what they answer is over. A read that is still wanted is asked for again.
             break
         }
@@ -95,8 +146,13 @@ extension RaftGroup {
             effects.faults.append(.secondLeader(from: peer, known: leader, term: term))
             return false
         }
+        guard !configuration.isWitness(peer) else {
+            effects.faults.append(.notALeader(from: peer))
+            return false
+        }
         if leader == nil || candidacy != nil { becomeFollower(term: term, leader: peer) }
         electionElapsed = 0
+        promiseLeader()
         return true
     }
 }

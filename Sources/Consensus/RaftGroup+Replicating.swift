@@ -19,19 +19,16 @@ extension RaftGroup {
     /// - Returns: whether a message was sent.
     @discardableResult
     private mutating func sendAppend(toPosition i: Int, evenEmpty: Bool) -> Bool {
-        guard leadership!.progress[i].fetch == nil,
-            leadership!.progress[i].flow != .probe(paused: true)
-        else { return false }
+        guard leadership!.progress[i].fetch == nil else { return false }
+        switch leadership!.progress[i].flow {
+        case .probe(paused: true), .snapshot: return false
+        case .probe(paused: false), .replicate: break
+        }
         let isProbing = leadership!.progress[i].flow != .replicate
         let next = leadership!.progress[i].nextIndex
         let previous = next.previous
         guard let previousTerm = log.term(at: previous) else {
-            // Its place is in a snapshot, which is sent by other means.
-            effects.faults.append(
-                .entriesNoLongerInLog(
-                    replica: leadership!.progress[i].replica, needed: next,
-                    firstIndex: log.firstIndex))
-            leadership!.progress[i].flow = .probe(paused: true)
+            becomeSnapshot(position: i)
             return false
         }
         var entries: [LogEntry] = []
@@ -59,10 +56,12 @@ extension RaftGroup {
         bytes: Int
     ) {
         let end = previousIndex + UInt64(entries.count)
+        let isWitness = leadership!.progress[i].isWitness
         sendNow(
             .appendRequest(
                 AppendRequest(
-                    previousIndex: previousIndex, previousTerm: previousTerm, entries: entries,
+                    previousIndex: previousIndex, previousTerm: previousTerm,
+                    entries: isWitness ? entries.map(\.withoutCommand) : entries,
                     commitIndex: log.commitIndex)),
             to: leadership!.progress[i].replica)
         if leadership!.progress[i].flow == .replicate {
@@ -89,11 +88,15 @@ extension RaftGroup {
     }
 
     private mutating func fetch(forPosition i: Int) {
+        // While the disk has lost the next entry, its follower waits, and is tried again at each
+        // sign of life.
+        let first = leadership!.progress[i].nextIndex
+        guard let through = log.readable(from: first, through: log.cache.firstIndex.previous)
+        else { return }
         effects.fetches.append(
             FetchRequest(
                 id: nextFetch, replica: leadership!.progress[i].replica,
-                first: leadership!.progress[i].nextIndex,
-                through: log.cache.firstIndex.previous,
+                first: first, through: through,
                 maxBytes: settings.maxEntryBytesPerAppend))
         leadership!.progress[i].fetch = nextFetch
         nextFetch += 1
@@ -105,7 +108,10 @@ extension RaftGroup {
             leadership!.progress[i].fetch == request.id
         else { return }  // Leadership or the follower's place changed while the disk was read.
         leadership!.progress[i].fetch = nil
-        guard let entries = fetched.entries, !entries.isEmpty else { return }
+        guard let entries = fetched.entries, !entries.isEmpty,
+            // The log's front has gone meanwhile.
+            request.first >= log.firstIndex
+        else { return }
         var index = request.first
         for entry in entries {
             guard entry.index == index, index <= request.through,
@@ -131,7 +137,7 @@ extension RaftGroup {
 
     mutating func receivedAppendResponse(_ response: AppendResponse, from peer: ReplicaID) {
         guard let i = leadership?.position(of: peer) else { return }
-        leadership!.progress[i].isActive = true
+        heard(fromPosition: i)
         switch response {
         case .accepted(let matchIndex):
             guard matchIndex <= log.lastIndex else {
@@ -142,6 +148,7 @@ extension RaftGroup {
             guard leadership!.progress[i].accepted(through: matchIndex) else { return }
             advanceCommit()
             sendAppends(toPosition: i)
+            driveTransfer()
         case .rejected(let previousIndex, let hintIndex, let hintTerm):
             let agreement = log.terms.lastIndex(atMost: hintIndex, termAtMost: hintTerm)
             guard
@@ -152,13 +159,17 @@ extension RaftGroup {
         }
     }
 
-    mutating func receivedHeartbeatResponse(round: UInt64, from peer: ReplicaID) {
+    mutating func receivedHeartbeatResponse(
+        round: UInt64, hibernates: Bool, from peer: ReplicaID
+    ) {
         guard let i = leadership?.position(of: peer) else { return }
         guard round <= leadership!.round else {
             effects.faults.append(.unknownRound(from: peer, round: round))
             return
         }
-        leadership!.progress[i].isActive = true
+        heard(fromPosition: i)
+        leadership!.progress[i].isAsleep = hibernates
+        remindOfSnapshot(position: i)
         if leadership!.progress[i].flow == .probe(paused: true) {
             leadership!.progress[i].flow = .probe(paused: false)
         }
@@ -173,6 +184,13 @@ extension RaftGroup {
             leadership!.progress[i].ackedRound = round
             confirmRounds()
         }
+        if hibernates { sleepIfAllDo() }
+    }
+
+    private mutating func heard(fromPosition i: Int) {
+        leadership!.progress[i].isActive = true
+        leadership!.progress[i].heardAt = ticks
+        leadership!.progress[i].isAsleep = false
     }
 
     // MARK: Heartbeats and commit notices
@@ -183,10 +201,12 @@ extension RaftGroup {
         if let last = leadership!.pendingReads.last {
             leadership!.round = max(leadership!.round, last.round)
         }
+        let hibernates = isIdle
         for i in leadership!.progress.indices {
             let told = min(leadership!.progress[i].matchIndex, log.commitIndex)
             sendNow(
-                .heartbeat(Heartbeat(commitIndex: told, round: leadership!.round)),
+                .heartbeat(
+                    Heartbeat(commitIndex: told, round: leadership!.round, hibernates: hibernates)),
                 to: leadership!.progress[i].replica)
         }
     }

@@ -8,8 +8,9 @@ import Primitives
 ///
 /// Invariants, checked by `checkInvariants(since:)`; "durable" means acknowledged by `appended`:
 ///
-/// 1. `firstIndex - 1 ≤ appliedIndex ≤ handedIndex ≤ min(commitIndex, durableIndex)`, and
-///    `commitIndex, durableIndex ≤ lastIndex`.
+/// 1. `appliedIndex ≤ handedIndex ≤ min(commitIndex, durableIndex)`, and
+///    `firstIndex - 1 ≤ commitIndex, durableIndex ≤ lastIndex`. Either `firstIndex - 1 ≤
+///    appliedIndex`, or a snapshot is needed and nothing is handed out.
 /// 2. Terms never fall along the log, and none is above `term`.
 /// 3. The cache ends with the log, agrees with the log's terms, has strictly rising stamps that do
 ///    not exceed `lastTimestamp`, and holds every entry that is not durable.
@@ -17,12 +18,23 @@ import Primitives
 /// 5. At most one of candidacy and leadership exists. Whoever campaigns for votes or leads has
 ///    voted for itself; `leader` is this replica exactly when it leads.
 /// 6. Leader: `matchIndex < nextIndex` and `matchIndex ≤ lastIndex` for every other member, and
-///    nothing is in flight while probing.
+///    nothing is in flight but while replicating. To whom a snapshot is needed, `nextIndex` is in
+///    the log's reach when it was told.
 /// 7. Leader: appends in flight never exceed their count, nor their bytes by more than one message.
-/// 8. Leader: what is committed is durable at a quorum, as soon as the term has committed.
+/// 8. Leader: what is committed is durable at a quorum, as soon as the term has committed: of the
+///    configuration in force, or while this one is not committed, of the one before.
 /// 9. Appends in flight to storage have rising tickets and ends not above the log's.
 /// 10. Reads waiting never exceed their limit; a leader's are ordered by round, and no round beyond
 ///     the next is asked for.
+/// 15. Configurations ascend; the first is in force where the log begins, the others are in the log,
+///     and each follows from the one before it by one legal step.
+/// 16. Whoever campaigns or leads is no witness, and a voter of the configuration in force or of one
+///     that may yet come back into force.
+/// 17. Leader: there is `Progress` for exactly the other members, and for some that were members and
+///     are leaving. As soon as the term has committed, at most one change of voters is not committed.
+/// 18. A witness hands nothing out and holds no command.
+/// 19. Leader: what is committed is durable in as many zones as the rule asks for, as soon as the term
+///     and the configuration that states the rule are committed.
 ///
 /// Between an earlier moment and a later one:
 ///
@@ -35,7 +47,14 @@ package struct RaftGroup: Sendable {
     package let group: GroupID
     package let replica: ReplicaID
     package let settings: RaftSettings
-    package internal(set) var configuration: Configuration
+    /// The one in force where the log begins, and all that the log holds: the last is in force.
+    var configurations: [ConfigurationEntry]
+    /// Another configuration may be in force than when the event began.
+    var configurationsTouched = false
+    var announcedConfiguration: ConfigurationEntry
+    /// Stores no commands, leads never (`Member.isWitness`).
+    package let isWitness: Bool
+    var zoneAlarms = ZoneAlarms()
 
     package internal(set) var term: Term
     /// Whom this replica voted for in `term`.
@@ -46,6 +65,28 @@ package struct RaftGroup: Sendable {
     var candidacy: Candidacy?
     var leadership: Leadership?
     var forwarded = ForwardedReads()
+    var transfer: Transfer?
+    /// The tick from which this replica may hand over to a preferred voter.
+    var nextHandover: UInt64 = 0
+
+    package internal(set) var standing: Standing
+    var ownStart: OwnStart
+    var peerMemory: PeerMemory
+    /// The tick at which records were last written along.
+    var recordsWrittenAt: UInt64 = 0
+    /// Members for which an alarm is raised.
+    var alarmedMembers: [ReplicaID] = []
+
+    /// Nothing is to be done until something happens (`isHibernating`).
+    var isAsleep = false
+    /// The latest reading that was handed in.
+    var clock: MonotonicTime?
+    /// With leases: the tick until which no vote is given. Covers what was promised before a start.
+    var promisedUntil: UInt64
+    var snapshots = SnapshotTraffic()
+    var repair = Repair()
+    /// Entries were damaged at the start, and `configurations` may lack those among them.
+    var configurationsMayLack: Bool
 
     let incarnation: UInt64
     /// Since the start.
@@ -67,12 +108,18 @@ package struct RaftGroup: Sendable {
 
     /// The parts of an `AppendWork`.
     struct PendingWork: Sendable {
+        var start: LogStart?
+        var repaired: [LogEntry] = []
         var writesHardState = false
         var replacedFrom: LogIndex?
         var entries: [LogEntry] = []
+        var peers: [PeerRecord] = []
         var messages: [RaftMessage] = []
 
-        var writesNothing: Bool { !writesHardState && replacedFrom == nil && entries.isEmpty }
+        var writesNothing: Bool {
+            start == nil && repaired.isEmpty && !writesHardState && replacedFrom == nil
+                && entries.isEmpty && peers.isEmpty
+        }
     }
 
     struct SharedSlice: Sendable {
@@ -83,27 +130,67 @@ package struct RaftGroup: Sendable {
 
     /// A replica starts as a follower that knows no leader. Call `started()` next.
     ///
-    /// - Parameter seed: of the randomised election timeouts; differs between replicas.
+    /// - Parameter seed: of the randomised election timeouts, and of what tells two starts apart;
+    ///   differs between replicas, and between the starts of one.
     /// - Throws: `RestoreFailure` when the parts of the disk contradict each other.
     package init(
         group: GroupID, replica: ReplicaID, settings: RaftSettings, restored: RestoredState,
         seed: UInt64
     ) throws(RestoreFailure) {
-        guard !restored.configuration.voters.incoming.isEmpty else { throw .noVoters }
-        let log = try RaftLog(restored)
+        guard restored.configurations.allSatisfy({ !$0.configuration.voters.incoming.isEmpty }),
+            !restored.configurations.isEmpty
+        else { throw .noVoters }
+        var log = try RaftLog(restored)
         guard log.lastTerm <= restored.hardState.term else {
             throw .logAheadOfTerm(lastTerm: log.lastTerm, term: restored.hardState.term)
         }
+        let interrupted = restored.interruptedInstall(of: try LogTerms(restored.log))
+        let configurations = interrupted.map { [$0.configuration] } ?? restored.configurations
+        guard configurations[0].index <= log.firstIndex.previous,
+            configurations[configurations.count - 1].index <= log.lastIndex,
+            zip(configurations, configurations.dropFirst()).allSatisfy({ $0.index < $1.index })
+        else { throw .inconsistentConfigurations }
         self.group = group
         self.replica = replica
         self.settings = settings
+        isWitness =
+            restored.isWitness
+            || configurations.contains {
+                $0.configuration.member(replica)?.isWitness ?? false
+            }
+        if isWitness { log.skipHandouts() }
         self.log = log
-        configuration = restored.configuration
+        self.configurations = configurations
+        announcedConfiguration = configurations[configurations.count - 1]
         term = restored.hardState.term
-        vote = restored.hardState.vote
+        // A replica that does not know for whom it voted must not vote again. A vote for itself
+        // keeps it from that: it campaigns in later terms only.
+        vote = restored.voteIsUnknown ? replica : restored.hardState.vote
+        configurationsMayLack = !log.damage.isEmpty
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)
+        var startGenerator = SeededGenerator(seed: ~seed)
+        ownStart = OwnStart(
+            registration: Registration(
+                incarnation: restored.incarnation, start: startGenerator.next(),
+                term: restored.hardState.term, lastIndex: log.lastIndex, lastTerm: log.lastTerm),
+            wasQuarantined: restored.peers.contains {
+                $0.replica == replica && $0.incarnation == PeerRecord.quarantined
+            })
+        if restored.logIsUntrusted || ownStart.wasQuarantined {
+            standing = .quarantined
+        } else {
+            standing = settings.registersStarts ? .registering : .trusted
+        }
+        peerMemory = PeerMemory(restored.peers.filter { $0.replica != replica })
+        promisedUntil = UInt64(settings.electionTimeoutTicks)
         announced = RoleChange(role: .follower, term: restored.hardState.term, leader: nil)
+        work.writesHardState = restored.voteIsUnknown
+        if let snapshot = interrupted {
+            work.start = LogStart(
+                index: snapshot.index, term: snapshot.term, timestamp: snapshot.timestamp,
+                inForce: snapshot.configuration, replacesAll: true)
+        }
         restartElectionWait()
     }
 
@@ -116,6 +203,11 @@ package struct RaftGroup: Sendable {
         }
     }
 
+    /// In force: the newest in the log, committed or not (thesis §4.1).
+    package var configuration: Configuration {
+        configurations[configurations.count - 1].configuration
+    }
+    package var configurationIndex: LogIndex { configurations[configurations.count - 1].index }
     package var commitIndex: LogIndex { log.commitIndex }
     package var appliedIndex: LogIndex { log.appliedIndex }
     /// The last entry handed out in `Effects.committed`.

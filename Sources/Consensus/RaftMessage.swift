@@ -28,8 +28,10 @@ package struct RaftMessage: Hashable, Sendable {
         case appendRequest(AppendRequest)
         case appendResponse(AppendResponse)
         case heartbeat(Heartbeat)
-        /// - Parameter round: the heartbeat's, returned.
-        case heartbeatResponse(round: UInt64)
+        /// - Parameter round: the heartbeat's, returned; zero from a replica whose word does not
+        ///   count yet (`Standing.registering`).
+        /// - Parameter hibernates: the sender sleeps, as the heartbeat had asked.
+        case heartbeatResponse(round: UInt64, hibernates: Bool = false)
         /// The commit index has moved up to here, which is no further than what this follower has
         /// acknowledged. Wants no answer: heartbeats repeat it.
         case commitNotice(commitIndex: LogIndex)
@@ -39,6 +41,30 @@ package struct RaftMessage: Hashable, Sendable {
         /// The receiver's term is behind the sender's, which is the message's: the answer to
         /// a deposed leader, which otherwise could not learn why it is not heard.
         case staleTerm
+        /// From the leader to the one to which it hands over: campaign at once (thesis §3.10).
+        case timeoutNow
+
+        // Of the following, the term orders nothing: they are said and heard in any role.
+
+        /// A replica has started (DESIGN, decision 7). Repeated until a quorum has answered.
+        case registration(Registration)
+        /// - Parameters: of the registration that it answers.
+        case registrationAnswer(incarnation: UInt64, start: UInt64, RegistrationVerdict)
+        /// What the leader knows that the group's members have acknowledged, itself included:
+        /// everybody remembers it, so that it outlives the leader.
+        case memberRecords([PeerRecord])
+        /// The leader's log no longer holds what the receiver needs: it wants a snapshot at or
+        /// above `minIndex` from one of `sources`, in the order of preference.
+        case snapshotNeeded(minIndex: LogIndex, sources: [ReplicaID])
+        /// Make me a snapshot at or above `minIndex`.
+        case snapshotWanted(minIndex: LogIndex)
+        /// The answer to `snapshotWanted`: it can be fetched from the sender.
+        case snapshotOffer(SnapshotMetadata)
+        /// The sender's log has lost the contents of these entries, of which it knows the terms; any
+        /// replica that holds an entry of that index and term has the same (Log Matching).
+        case entriesWanted([WantedEntries])
+        /// Contents for some of what was asked for.
+        case entriesFound([LogEntry])
     }
 }
 
@@ -46,10 +72,26 @@ package struct RaftMessage: Hashable, Sendable {
 package struct VoteRequest: Hashable, Sendable {
     package var lastIndex: LogIndex
     package var lastTerm: Term
+    /// The leader has handed over (thesis §3.10): a live leader is no reason to refuse (§4.2.3).
+    package var isTransfer: Bool
 
-    package init(lastIndex: LogIndex, lastTerm: Term) {
+    package init(lastIndex: LogIndex, lastTerm: Term, isTransfer: Bool = false) {
         self.lastIndex = lastIndex
         self.lastTerm = lastTerm
+        self.isTransfer = isTransfer
+    }
+}
+
+/// Entries of one term whose contents are wanted.
+package struct WantedEntries: Hashable, Sendable {
+    package var first: LogIndex
+    package var through: LogIndex
+    package var term: Term
+
+    package init(first: LogIndex, through: LogIndex, term: Term) {
+        self.first = first
+        self.through = through
+        self.term = term
     }
 }
 
@@ -88,10 +130,14 @@ package struct Heartbeat: Hashable, Sendable {
     /// Counts the leader's read rounds within its term; zero before the first. A term has one
     /// leader in one incarnation, so term and round together never repeat.
     package var round: UInt64
+    /// The group has nothing to do: a receiver whose log ends at `commitIndex` in the leader's term
+    /// stops counting ticks until it is woken.
+    package var hibernates: Bool
 
-    package init(commitIndex: LogIndex, round: UInt64) {
+    package init(commitIndex: LogIndex, round: UInt64, hibernates: Bool = false) {
         self.commitIndex = commitIndex
         self.round = round
+        self.hibernates = hibernates
     }
 }
 

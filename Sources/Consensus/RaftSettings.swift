@@ -34,6 +34,22 @@ package struct RaftSettings: Hashable, Sendable {
     /// Linearizable reads that may wait at this replica for their index, its own tokens and batches
     /// forwarded by followers together. Above it a read is refused with `tooManyReads`.
     package var maxPendingReads: Int
+    /// Entries behind the state machine's durable state that the log keeps for followers that are
+    /// behind. Those further behind get a snapshot.
+    package var entriesKept: Int
+    /// Entries behind the state machine's durable state that a leader's log keeps at most while
+    /// a follower that lives has not acknowledged them, or is about to go on behind a snapshot. One
+    /// still further behind gets a snapshot.
+    package var entriesKeptForFollowers: Int
+    /// Entries that must be removable before the log is truncated, so that it is done seldom.
+    package var truncationBatch: Int
+    /// Ticks without work after which a leader puts its group to sleep; nil for never.
+    package var hibernationTicks: Int?
+    /// Reads of a leader without asking a quorum; nil for never.
+    package var leaderLease: LeaderLeaseSettings?
+    /// Whether starts are registered with the peers (DESIGN, decision 7). Off only for tests of
+    /// what stands without it.
+    package var registersStarts: Bool
 
     package init(
         electionTimeoutTicks: Int = 10,
@@ -46,7 +62,13 @@ package struct RaftSettings: Hashable, Sendable {
         cacheBytesMax: Int = 32 << 20,
         maxHandoutBytes: Int = 4 << 20,
         maxHandoutsInFlight: Int = 4,
-        maxPendingReads: Int = 16_384
+        maxPendingReads: Int = 16_384,
+        entriesKept: Int = 10_000,
+        entriesKeptForFollowers: Int = 100_000,
+        truncationBatch: Int = 1_000,
+        hibernationTicks: Int? = nil,
+        leaderLease: LeaderLeaseSettings? = nil,
+        registersStarts: Bool = true
     ) {
         precondition(
             heartbeatTicks >= 1 && electionTimeoutTicks > heartbeatTicks,
@@ -56,6 +78,12 @@ package struct RaftSettings: Hashable, Sendable {
                 && maxEntryBytes > 0 && maxUncommittedBytes > 0 && cacheBytesMax >= 0
                 && maxHandoutBytes > 0 && maxHandoutsInFlight > 0 && maxPendingReads > 0,
             "every limit is above zero")
+        precondition(
+            entriesKept >= 0 && entriesKeptForFollowers >= entriesKept && truncationBatch > 0,
+            """
+            entriesKept \(entriesKept), for followers \(entriesKeptForFollowers), \
+            truncationBatch \(truncationBatch)
+            """)
         self.electionTimeoutTicks = electionTimeoutTicks
         self.heartbeatTicks = heartbeatTicks
         self.maxEntryBytesPerAppend = maxEntryBytesPerAppend
@@ -67,5 +95,35 @@ package struct RaftSettings: Hashable, Sendable {
         self.maxHandoutBytes = maxHandoutBytes
         self.maxHandoutsInFlight = maxHandoutsInFlight
         self.maxPendingReads = maxPendingReads
+        self.entriesKept = entriesKept
+        self.entriesKeptForFollowers = entriesKeptForFollowers
+        self.truncationBatch = truncationBatch
+        self.hibernationTicks = hibernationTicks
+        self.leaderLease = leaderLease
+        self.registersStarts = registersStarts
+    }
+}
+
+/// When a leader may answer linearizable reads from its own word (thesis §6.4.1).
+///
+/// A voter that has heard a leader refuses votes for `electionTimeoutTicks` of its own ticks. The
+/// lease ends earlier than that by the margin below, so it holds as long as no node's clock runs
+/// faster or slower than true time by more than `driftMax`, a tick is never shorter than
+/// `tickNanoseconds` of its node's clock but for `ticksMargin` of them in a burst.
+package struct LeaderLeaseSettings: Hashable, Sendable {
+    /// Nanoseconds of one tick.
+    package var tickNanoseconds: UInt64
+    /// Bound on the drift of any clock, in parts per million.
+    package var driftMaxPPM: UInt64
+    /// Ticks by which a voter's count may run ahead of its clock.
+    package var ticksMargin: Int
+
+    package init(tickNanoseconds: UInt64, driftMaxPPM: UInt64 = 10_000, ticksMargin: Int = 4) {
+        precondition(
+            tickNanoseconds > 0 && driftMaxPPM < 1_000_000 && ticksMargin >= 1,
+            "tick \(tickNanoseconds) ns, drift \(driftMaxPPM) ppm, margin \(ticksMargin)")
+        self.tickNanoseconds = tickNanoseconds
+        self.driftMaxPPM = driftMaxPPM
+        self.ticksMargin = ticksMargin
     }
 }

@@ -3,23 +3,66 @@ import Primitives
 /// What a replica finds on its disk at the start. Everything in it is durable.
 package struct RestoredState: Hashable, Sendable {
     package var hardState: HardState
-    /// In force at the end of the log: the bootstrap's as long as the log holds none.
-    package var configuration: Configuration
+    /// Ascending. The first is in force where the log begins (the bootstrap's at index zero); the
+    /// others are those that the log holds.
+    package var configurations: [ConfigurationEntry]
     package var log: LogSummary
     /// What the state machine has durably applied; committed entries are handed out from the next.
+    /// A log that begins further behind has nothing to hand out before a snapshot has come.
     package var appliedIndex: LogIndex
     /// Counts this replica's starts, strictly rising.
     package var incarnation: UInt64
+    /// What this replica remembers of others.
+    package var peers: [PeerRecord] = []
+    /// Entries whose contents the log has lost; their terms are known. Ascending, apart. Among them
+    /// may be configurations, which `configurations` then lacks.
+    package var damaged: [ClosedRange<LogIndex>] = []
+    /// The vote of `hardState.term` is lost: it counts as given to somebody else.
+    package var voteIsUnknown = false
+    /// The log may have forgotten something, and nothing says what.
+    package var logIsUntrusted = false
+    /// The state machine's state is gone or damaged: `appliedIndex` is what it had been, or zero,
+    /// and a snapshot takes its place unless the log still begins with entry 1.
+    package var stateIsLost = false
+    /// The snapshot that the state machine was last made of, as `Effects.snapshotFetch` named it. When
+    /// a crash came between its installation and the log's new beginning, the log begins anew now;
+    /// without it such a replica could not be told from one whose log was lost, or would take what
+    /// its log holds in that place for committed. Whoever installs snapshots says it at each start.
+    package var installedSnapshot: SnapshotMetadata?
+    /// This seat is a witness's. Said by whoever gave it out, since a replica that joins gets
+    /// entries before the one that names it.
+    package var isWitness = false
 
+    package init(
+        hardState: HardState, configurations: [ConfigurationEntry], log: LogSummary,
+        appliedIndex: LogIndex, incarnation: UInt64
+    ) {
+        self.hardState = hardState
+        self.configurations = configurations
+        self.log = log
+        self.appliedIndex = appliedIndex
+        self.incarnation = incarnation
+    }
+
+    /// Of a group that has only its bootstrap's configuration.
     package init(
         hardState: HardState, configuration: Configuration, log: LogSummary,
         appliedIndex: LogIndex, incarnation: UInt64
     ) {
-        self.hardState = hardState
-        self.configuration = configuration
-        self.log = log
-        self.appliedIndex = appliedIndex
-        self.incarnation = incarnation
+        self.init(
+            hardState: hardState,
+            configurations: [ConfigurationEntry(index: .zero, configuration: configuration)],
+            log: log, appliedIndex: appliedIndex, incarnation: incarnation)
+    }
+}
+
+extension RestoredState {
+    /// The snapshot behind which the log was to begin when the process stopped.
+    func interruptedInstall(of terms: LogTerms) -> SnapshotMetadata? {
+        guard let snapshot = installedSnapshot, !stateIsLost, snapshot.index == appliedIndex,
+            snapshot.index >= terms.baseIndex, terms.term(at: snapshot.index) != snapshot.term
+        else { return nil }
+        return snapshot
     }
 }
 
@@ -64,8 +107,8 @@ package enum RestoreFailure: Error, Hashable, Sendable {
     case committedEntriesMissing(commitIndex: LogIndex, lastIndex: LogIndex)
     /// The state machine holds what the log does not.
     case appliedAheadOfLog(appliedIndex: LogIndex, lastIndex: LogIndex)
-    /// The log begins behind what the state machine needs next.
-    case appliedBehindLog(appliedIndex: LogIndex, firstIndex: LogIndex)
     /// No voter at all.
     case noVoters
+    /// Configurations out of order, or behind the log's end.
+    case inconsistentConfigurations
 }

@@ -1,4 +1,5 @@
 import Consensus
+import MultiRaft
 import Primitives
 import RecordModel
 import RecordStore
@@ -92,8 +93,12 @@ final class Applier: Sendable {
     }
 
     private func apply(_ entries: [LogEntry], to group: GroupID) -> Bool {
-        guard let store = stores[group], let last = entries.last else {
-            preconditionFailure("entries for group \(group), which this node does not hold")
+        guard let last = entries.last else { preconditionFailure("no entries for group \(group)") }
+        guard let store = stores[group] else {
+            // A group without records (`NodeConfiguration.idleGroups`): nothing takes its entries.
+            consensus.postRegardless(
+                .applied(AppliedReport(group: group, through: last.index, term: last.term)))
+            return true
         }
         let applied: [AppliedEntry]
         let start = monotonicNanoseconds()
@@ -116,7 +121,8 @@ final class Applier: Sendable {
         consensus.postRegardless(
             .applied(
                 AppliedReport(
-                    group: group, through: last.index, term: last.term, sequences: sequences)))
+                    group: group, through: last.index, term: last.term, sequences: sequences,
+                    newestStamp: store.newestTimestamp.microseconds &+ 1)))
         return true
     }
 }

@@ -1,20 +1,20 @@
 import Consensus
 import Logging
+import MultiRaft
 import Primitives
 import RecordModel
 import WireProtocol
 
-/// The thread that owns every Raft group of the node. It takes all events that wait, tells the
-/// groups, and hands out what they ask for once per turn: one frame per peer, one batch to the log,
-/// one to the state machine. Nothing here blocks but waiting for events.
+/// The thread around `MultiRaft`, which owns every Raft group of the node and decides everything:
+/// the thread takes all events that wait, tells them, and performs what comes back once per turn, in
+/// the order that `NodeEffects` states. Nothing here blocks but waiting for events.
 ///
 /// Confined to its thread: made there, never passed on.
 final class ConsensusLoop {
     /// What the loop needs of the rest of the node.
     struct Environment: Sendable {
-        var own: NodeID
         var mailbox: Mailbox<NodeEvent>
-        var log: Mailbox<LogWork>
+        var log: Mailbox<AppendBatch>
         var apply: Mailbox<ApplyWork>
         var reads: Mailbox<ReadWork>
         var fetches: Mailbox<FetchWork>
@@ -25,51 +25,26 @@ final class ConsensusLoop {
         var logger: Logger
         /// Nanoseconds between two ticks.
         var tick: UInt64
-        /// Nanoseconds a request may take before its client is told.
-        var requestTimeout: UInt64
-        /// Microseconds just above the newest stamp of the state: a restore can bring in
-        /// stamps above this machine's clock, and later entries must lie above them.
-        var newestStamp: @Sendable (GroupID) -> UInt64
+        /// Groups that clients know, whose state goes to the board.
+        var served: Set<GroupID>
+        /// The node cannot go on.
+        var fatal: @Sendable (String) -> Void
     }
 
-    let environment: Environment
-    var groups: [GroupID: RaftGroup]
-    let order: [GroupID]
+    private let environment: Environment
+    private var multi: MultiRaft
+    /// Who waits for which read.
+    private var readers: [UInt64: ReadWaiter] = [:]
+    private var nextRead: UInt64 = 1
+    private var led: Set<GroupID> = []
 
-    // Proposals (ConsensusLoop+Proposals.swift)
-    var pending: [UInt64: PendingProposal] = [:]
-    /// Sequences in the order of their deadlines, which is that of their arrival.
-    var deadlines: [UInt64] = []
-    var deadlinesHead = 0
-    /// Not yet appended or forwarded, by group.
-    var held: [GroupID: [UInt64]] = [:]
-    var forwardedHere: [GroupID: [(ForwardedProposals, NodeID)]] = [:]
-    var appliedTerm: [GroupID: Term] = [:]
-
-    // Reads (ConsensusLoop+Reads.swift)
-    var newReads: [GroupID: [ReadWaiter]] = [:]
-    var readTokens: [UInt64: [ReadWaiter]] = [:]
-    var nextReadToken: UInt64 = 1
-    /// Waiters in all of these.
-    var waitingReads = 0
-    /// Confirmed at an index that is not applied yet, by group.
-    var waitingForApply: [GroupID: [(LogIndex, [ReadWaiter])]] = [:]
-    var appliedIndex: [GroupID: LogIndex]
-
-    // What this turn hands out.
-    private var outbox: [RaftMessage] = []
-    private var appendBatch: LogWork = []
-    private var changed: Set<GroupID> = []
-
-    init(environment: Environment, groups: [RaftGroup]) {
+    init(environment: Environment, multi: MultiRaft) {
         self.environment = environment
-        self.groups = Dictionary(uniqueKeysWithValues: groups.map { ($0.group, $0) })
-        order = groups.map(\.group).sorted()
-        appliedIndex = Dictionary(uniqueKeysWithValues: groups.map { ($0.group, $0.appliedIndex) })
+        self.multi = multi
     }
 
     func run() {
-        for id in order { step(id) { $0.started() } }
+        multi.started()
         endTurn()
         var nextTick = monotonicNanoseconds() + environment.tick
         var batch: [NodeEvent] = []
@@ -80,7 +55,7 @@ final class ConsensusLoop {
             // moved on, and hurrying would only depose them.
             var ticks = 0
             while now >= nextTick && ticks < 3 {
-                for id in order { step(id) { $0.ticked() } }
+                multi.ticked(now: MonotonicTime(nanoseconds: now))
                 nextTick += environment.tick
                 ticks += 1
             }
@@ -89,9 +64,6 @@ final class ConsensusLoop {
                 now = monotonicNanoseconds()
                 nextTick = now + environment.tick
             }
-            if ticks > 0 { expireRequests(now) }
-            flushProposals()
-            flushReads(now)
             endTurn()
         }
         stop()
@@ -99,91 +71,192 @@ final class ConsensusLoop {
 
     private func handle(_ event: NodeEvent) {
         switch event {
-        case .propose(let proposal): received(proposal)
-        case .read(let group, let waiter): received(waiter, group: group)
-        case .peer(let messages):
-            for message in messages where groups[message.group] != nil {
-                step(message.group) { $0.received(message) }
-            }
-        case .forwarded(let proposals, let from):
-            forwardedHere[proposals.group, default: []].append((proposals, from))
-        case .forwardRefused(let refused): forwardRefused(refused)
-        case .durable(let tickets):
-            for (group, ticket) in tickets.sorted(by: { $0.key < $1.key }) {
-                step(group) { $0.appended(ticket) }
-            }
-        case .applied(let report): applied(report)
-        case .fetched(let group, let entries): step(group) { $0.entriesFetched(entries) }
+        case .propose(let proposal): multi.propose(proposal)
+        case .read(let group, let waiter):
+            readers[nextRead] = waiter
+            multi.read(
+                nextRead, of: group, deadline: MonotonicTime(nanoseconds: waiter.deadline))
+            nextRead += 1
+        case .peer(let batch, let from): multi.received(batch, from: from)
+        case .durable(let tickets): multi.durable(tickets)
+        case .applied(let report): multi.applied(report)
+        case .fetched(let group, let entries): multi.fetched(group, entries)
         }
-    }
-
-    /// The one place where a group is told something and its effects are taken.
-    func step(_ id: GroupID, _ event: (inout RaftGroup) -> Effects) {
-        guard var group = groups[id] else { preconditionFailure("no group \(id) on this node") }
-        groups[id] = nil  // so that the value is changed in place, not copied
-        let effects = event(&group)
-        groups[id] = group
-        perform(effects, of: id)
-    }
-
-    func perform(_ effects: Effects, of id: GroupID) {
-        outbox.append(contentsOf: effects.messages)
-        if let work = effects.append { appendBatch.append((id, work)) }
-        for range in effects.committed {
-            environment.apply.postRegardless(ApplyWork(group: id, range: range))
-        }
-        for ready in effects.readsReady { readReady(ready, group: id) }
-        for refused in effects.readsRefused { readRefused(refused, group: id) }
-        for fetch in effects.fetches {
-            environment.fetches.postRegardless(FetchWork(group: id, request: fetch))
-        }
-        for fault in effects.faults {
-            environment.metrics.contractBreaches.add(1)
-            environment.logger.error(
-                "a peer or the log broke Raft's contract: \(fault)", metadata: ["group": "\(id)"])
-        }
-        if let change = effects.roleChange { roleChanged(change, group: id) }
-        changed.insert(id)
-    }
-
-    private func roleChanged(_ change: RoleChange, group id: GroupID) {
-        environment.metrics.leaderChanges.add(1)
-        environment.logger.info(
-            "role changed",
-            metadata: [
-                "group": "\(id)", "term": "\(change.term)", "role": "\(change.role)",
-                "leader": "\(change.leader.map(\.description) ?? "none")",
-            ])
     }
 
     private func endTurn() {
-        environment.transport.send(outbox)
-        outbox.removeAll(keepingCapacity: true)
-        if !appendBatch.isEmpty {
-            environment.log.postRegardless(appendBatch)
-            appendBatch = []
+        perform(
+            multi.endTurn(
+                now: MonotonicTime(nanoseconds: monotonicNanoseconds()),
+                wallClock: wallClockMicroseconds()))
+    }
+
+    private func perform(_ effects: NodeEffects) {
+        for batch in effects.outgoing {
+            for part in environment.transport.send(batch) {
+                multi.undelivered(part, to: batch.to)
+            }
         }
-        for id in changed {
-            guard let group = groups[id] else { continue }
-            environment.board.update(
-                GroupStatus(
-                    role: group.role, term: group.term, leader: group.leader,
-                    commitIndex: group.commitIndex, lastIndex: group.lastIndex,
-                    appliedIndex: appliedIndex[id] ?? .zero),
-                of: id)
+        if let append = effects.append { environment.log.postRegardless(append) }
+        for range in effects.apply {
+            environment.apply.postRegardless(ApplyWork(group: range.group, range: range.value))
         }
-        changed.removeAll(keepingCapacity: true)
+        for fetch in effects.fetches {
+            environment.fetches.postRegardless(FetchWork(group: fetch.group, request: fetch.value))
+        }
+        for ready in effects.readsReady { serve(ready) }
+        for failed in effects.readsFailed {
+            readers.removeValue(forKey: failed.id)?.run(.failure(NodeError(failed.failure)))
+        }
+        for failed in effects.proposalsFailed {
+            environment.metrics.proposalsFailed.add(1)
+            environment.completions.take(failed.id)?(.failure(NodeError(failed.failure)))
+        }
+        refuseSnapshots(effects)
+        report(effects)
+        publish(effects.touched)
+    }
+
+    private func serve(_ ready: InGroup<[UInt64]>) {
+        let waiters = ready.value.compactMap { readers.removeValue(forKey: $0) }
+        environment.metrics.readIndexesServed.add(1)
+        if !environment.reads.post(ReadWork(group: ready.group, waiters: waiters)) {
+            for waiter in waiters { waiter.run(.failure(.overloaded)) }
+        }
+    }
+
+    /// The state machine makes no snapshots of a group yet. Since the log is never truncated, no
+    /// replica should need one; who asks all the same is told that it cannot be had.
+    private func refuseSnapshots(_ effects: NodeEffects) {
+        for request in effects.snapshotRequests {
+            environment.logger.error(
+                "a snapshot of a group was asked for, and there are none yet",
+                metadata: ["group": "\(request.group)", "replica": "\(request.value.replica)"])
+            multi.snapshotMade(request.group, request.value.id, at: nil)
+        }
+        for fetch in effects.snapshotFetches {
+            environment.logger.error(
+                "a snapshot of a group was offered, and none can be installed yet",
+                metadata: ["group": "\(fetch.group)"])
+            multi.snapshotEnded(fetch.group, fetch.value.metadata.id, .failed)
+        }
+    }
+
+    private func publish(_ touched: [GroupID]) {
+        for id in touched where environment.served.contains(id) {
+            guard let status = multi.status(of: id) else { continue }
+            environment.board.update(status, of: id)
+        }
+        environment.metrics.groups.set(multi.groupCount)
+        environment.metrics.groupsAsleep.set(multi.groupCount - multi.activeCount)
+        environment.metrics.groupsLed.set(led.count)
+        let counters = multi.counters
+        environment.metrics.groupTicks.set(Int(counters.groupTicks))
+        environment.metrics.groupWakes.set(Int(counters.wakes))
+        environment.metrics.peerBatches.set(Int(counters.batchesSent))
+        environment.metrics.raftMessages.set(Int(counters.messagesSent))
     }
 
     /// Answers everybody who still waits: what was never sent certainly did not happen.
     private func stop() {
-        for (sequence, proposal) in pending {
-            environment.completions.take(sequence)?(
-                .failure(proposal.sentTerm == nil ? .stopping : .outcomeUnknown))
+        let effects = multi.stopped()
+        for failed in effects.proposalsFailed {
+            environment.completions.take(failed.id)?(.failure(NodeError(failed.failure)))
         }
-        let readers =
-            newReads.values.flatMap { $0 } + readTokens.values.flatMap { $0 }
-            + waitingForApply.values.flatMap { $0 }.flatMap(\.1)
-        for reader in readers { reader.run(.failure(.stopping)) }
+        for failed in effects.readsFailed {
+            readers.removeValue(forKey: failed.id)?.run(.failure(NodeError(failed.failure)))
+        }
+    }
+}
+
+extension ConsensusLoop {
+    /// What an operator may want to know.
+    private func report(_ effects: NodeEffects) {
+        let logger = environment.logger
+        for change in effects.roleChanges {
+            environment.metrics.leaderChanges.add(1)
+            if change.value.role == .leader {
+                led.insert(change.group)
+            } else {
+                led.remove(change.group)
+            }
+            // Thousands of groups may change at once: those that clients know are told by name.
+            logger.log(
+                level: environment.served.contains(change.group) ? .info : .debug, "role changed",
+                metadata: [
+                    "group": "\(change.group)", "term": "\(change.value.term)",
+                    "role": "\(change.value.role)",
+                    "leader": "\(change.value.leader.map(\.description) ?? "none")",
+                ])
+        }
+        for change in effects.configurationChanges {
+            logger.notice(
+                "configuration changed",
+                metadata: [
+                    "group": "\(change.group)", "index": "\(change.value.index)",
+                    "voters": "\(change.value.configuration.voters.incoming)",
+                    "leaving": "\(change.value.configuration.voters.outgoing)",
+                    "learners": "\(change.value.configuration.learners)",
+                ])
+        }
+        for ended in effects.transfersEnded {
+            logger.notice(
+                "transfer of leadership ended",
+                metadata: ["group": "\(ended.group)", "result": "\(ended.value)"])
+        }
+        for alarm in effects.alarms {
+            logger.warning(
+                "alarm", metadata: ["group": "\(alarm.group)", "alarm": "\(alarm.value)"])
+        }
+        for change in effects.nodeChanges { report(change) }
+        for fault in effects.faults {
+            environment.metrics.contractBreaches.add(1)
+            logger.error("a peer or the log broke Raft's contract: \(fault)")
+        }
+        // Of all groups' reasons one is enough: the node goes as a whole.
+        if let first = effects.quarantined.first {
+            environment.fatal(
+                "group \(first.group): this member's disk has forgotten what it had acknowledged "
+                    + "(\(first.value)): it must not take part as if it remembered. Start it with "
+                    + "the data directory that it had; without that, restore a recovery point into "
+                    + "a new cluster: replacing a member is not there yet")
+        }
+    }
+
+    private func report(_ change: NodeChange) {
+        switch change {
+        case .lost(let node, let groups):
+            environment.logger.notice(
+                "node lost", metadata: ["node": "\(node)", "groups": "\(groups)"])
+        case .heard(let node):
+            environment.logger.info("node heard", metadata: ["node": "\(node)"])
+        case .restarted(let node, let incarnation, let groups):
+            environment.logger.notice(
+                "node restarted",
+                metadata: [
+                    "node": "\(node)", "incarnation": "\(incarnation)", "groups": "\(groups)",
+                ])
+        }
+    }
+}
+
+extension NodeError {
+    init(_ failure: RequestFailure) {
+        switch failure {
+        case .noLeader: self = .noLeader
+        case .overloaded: self = .overloaded
+        case .notServing, .stopping: self = .stopping
+        case .outcomeUnknown: self = .outcomeUnknown
+        case .readTimedOut: self = .readTimedOut
+        }
+    }
+}
+
+extension MultiRaft {
+    func status(of id: GroupID) -> GroupStatus? {
+        guard let group = group(id), let applied = appliedIndex(of: id) else { return nil }
+        return GroupStatus(
+            role: group.role, term: group.term, leader: group.leader,
+            commitIndex: group.commitIndex, lastIndex: group.lastIndex, appliedIndex: applied)
     }
 }

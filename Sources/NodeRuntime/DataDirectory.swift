@@ -55,7 +55,8 @@ final class DataDirectory: Sendable {
                     throw ConfigurationError(
                         "--data-dir \(path) belongs to cluster \(identity.cluster), but the flags "
                             + "describe cluster \(cluster); use another --data-dir, or the "
-                            + "--initial-cluster and --initial-cluster-token it was made with")
+                            + "--initial-cluster, --initial-cluster-token (and --measure-idle-groups) "
+                            + "it was made with")
                 }
                 guard identity.node == node else {
                     throw ConfigurationError(

@@ -146,6 +146,23 @@ package struct HTTPStatusService: Sendable {
             "spine_raft_contract_breaches_total",
             "Messages and log answers that no correct peer or disk would have given.", "counter",
             metrics.contractBreaches.value)
+        single("spine_groups", "Raft groups on this node.", "gauge", metrics.groups.value)
+        single(
+            "spine_groups_asleep", "Groups that have nothing to do and are not ticked.", "gauge",
+            metrics.groupsAsleep.value)
+        single("spine_groups_led", "Groups that this node leads.", "gauge", metrics.groupsLed.value)
+        single(
+            "spine_group_ticks_total", "Ticks of groups that were awake.", "counter",
+            metrics.groupTicks.value)
+        single(
+            "spine_group_wakes_total", "Sleeping groups that were woken.", "counter",
+            metrics.groupWakes.value)
+        single(
+            "spine_peer_batches_total", "Batches of messages for another node.", "counter",
+            metrics.peerBatches.value)
+        single(
+            "spine_raft_messages_total", "Messages of groups in those batches.", "counter",
+            metrics.raftMessages.value)
         single(
             "etcd_mvcc_db_total_size_in_bytes", "Bytes of the state on disk and in memory.",
             "gauge", node.stateBytes)

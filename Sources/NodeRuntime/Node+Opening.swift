@@ -64,17 +64,3 @@ extension Node {
         return (engine, stores)
     }
 }
-
-extension RestoredState {
-    /// - Parameter voters: of the bootstrap.
-    init(group: RecoveredGroup, voters: [ReplicaID], appliedIndex: LogIndex, incarnation: UInt64) {
-        self.init(
-            hardState: group.hardState, configuration: Configuration(voters: voters),
-            log: LogSummary(
-                firstIndex: group.firstIndex, lastIndex: group.lastIndex,
-                termBeforeFirst: group.truncatedTerm,
-                termRuns: group.termRuns,
-                lastTimestamp: group.lastTimestamp),
-            appliedIndex: appliedIndex, incarnation: incarnation)
-    }
-}

@@ -1,5 +1,6 @@
 import Consensus
 import Logging
+import MultiRaft
 import NIOCore
 import NIOPosix
 import Primitives
@@ -29,7 +30,7 @@ package final class Node: Sendable {
     private let log: ReplicatedLog
     private let transport: PeerTransport
     private let consensusMailbox = Mailbox<NodeEvent>(capacity: NodeLimits.consensusMailbox)
-    private let logMailbox = Mailbox<LogWork>(capacity: NodeLimits.internalMailbox)
+    private let logMailbox = Mailbox<AppendBatch>(capacity: NodeLimits.internalMailbox)
     private let applyMailbox = Mailbox<ApplyWork>(capacity: NodeLimits.internalMailbox)
     private let readMailbox = Mailbox<ReadWork>(
         capacity: NodeLimits.readMailbox, sharedByTakers: true)
@@ -73,7 +74,7 @@ package final class Node: Sendable {
             stores: stores, eventLoops: eventLoops, logger: logger, fatal: fatal)
     }
 
-    private let initialGroups: [RaftGroup]
+    private let multi: MultiRaft
 
     private init(
         _ configuration: NodeConfiguration, directory: DataDirectory, log: ReplicatedLog,
@@ -94,43 +95,35 @@ package final class Node: Sendable {
         sequence = Atomic(directory.identity.incarnation << 32 | 1)
 
         let own = configuration.ownID
-        let voters = configuration.initialCluster.map {
-            ReplicaID(configuration.nodeID(of: $0).rawValue)
-        }
-        let settings = Self.raftSettings(configuration)
-        var groups: [RaftGroup] = []
         var generator = SystemRandomNumberGenerator()
-        for group in Self.groupIDs {
-            guard let store = stores[group] else { preconditionFailure("no store for \(group)") }
-            let restored = RestoredState(
-                group: recovered[group] ?? RecoveredGroup(group: group), voters: voters,
-                appliedIndex: store.appliedIndex, incarnation: directory.identity.incarnation)
-            do throws(RestoreFailure) {
-                groups.append(
-                    try RaftGroup(
-                        group: group, replica: ReplicaID(own.rawValue), settings: settings,
-                        restored: restored, seed: generator.next()))
-            } catch {
-                throw ConfigurationError(
-                    "group \(group): this node's log and state contradict each other: \(error). "
-                        + "It must neither vote nor serve: move \(directory.path) aside and look "
-                        + "at the disk")
-            }
-        }
-        initialGroups = groups
+        let groups = try Self.openGroups(
+            configuration, recovered: recovered, stores: stores, directory: directory,
+            generator: &generator)
+        let settings = Self.raftSettings(configuration)
+        multi = MultiRaft(
+            node: own, incarnation: directory.identity.incarnation,
+            settings: MultiRaftSettings(
+                heartbeatTicks: settings.heartbeatTicks,
+                electionTimeoutTicks: settings.electionTimeoutTicks,
+                maxPendingProposals: NodeLimits.pendingProposals,
+                maxWaitingReads: NodeLimits.waitingReads,
+                maxApplyBacklog: NodeLimits.applyBacklogEntries),
+            groups: groups, seed: generator.next())
         committedAtOpen = Dictionary(
-            uniqueKeysWithValues: groups.map { ($0.group, $0.commitIndex) })
+            uniqueKeysWithValues: groups.filter { stores[$0.group] != nil }.map {
+                ($0.group, $0.commitIndex)
+            })
 
         let peers = configuration.initialCluster.filter { $0.name != configuration.name }.map {
             PeerTransport.Peer(id: configuration.nodeID(of: $0), addresses: $0.peerURLs)
         }
-        let known = Set(Self.groupIDs)
         let directories = try MemberDirectories(path: directory.path)
         self.directories = directories
         let name = configuration.name
         let path = directory.path
         let seat = PeerTransport.Own(
-            id: own, directory: directory.identity.directory, directories: directories
+            id: own, incarnation: directory.identity.incarnation,
+            directory: directory.identity.directory, directories: directories
         ) {
             fatal(
                 "member \(name) of this cluster had another data directory than \(path): its votes "
@@ -141,32 +134,11 @@ package final class Node: Sendable {
         transport = PeerTransport(
             own: seat, cluster: configuration.clusterID, peers: peers, group: eventLoops,
             logger: logger, metrics: metrics, silence: configuration.electionTimeout * 3
-        ) { [consensusMailbox] frame, from in
-            switch frame {
-            case .raft(let messages):
-                // A peer speaks for its own seat only.
-                let own = messages.filter { $0.from.rawValue == from.rawValue }
-                return consensusMailbox.post(.peer(own))
-            case .forward(let proposals) where known.contains(proposals.group):
-                // A node that stops says nothing: its peers elect another leader, and what is in
-                // no log by then is sent to that one.
-                return consensusMailbox.post(.forwarded(proposals, from: from))
-                    || consensusMailbox.hasClosed
-            case .forwardRefused(let refused) where known.contains(refused.group):
-                return consensusMailbox.post(.forwardRefused(refused))
-            case .forward, .forwardRefused, .hello: return true
-            }
+        ) { [consensusMailbox] batch, from in
+            // A node that stops says nothing: its peers elect another leader, and what is in no log
+            // by then is sent to that one.
+            consensusMailbox.post(.peer(batch, from: from)) || consensusMailbox.hasClosed
         }
-    }
-
-    /// Ticks in a heartbeat interval: the resolution in which election timeouts are drawn.
-    private static let ticksPerHeartbeat = 5
-
-    private static func raftSettings(_ configuration: NodeConfiguration) -> RaftSettings {
-        let ratio = configuration.electionTimeout / configuration.heartbeatInterval
-        return RaftSettings(
-            electionTimeoutTicks: Int((ratio * Double(ticksPerHeartbeat)).rounded()),
-            heartbeatTicks: ticksPerHeartbeat, maxEntryBytes: NodeLimits.commandBytes)
     }
 
     /// Begins to take part in the cluster. The clients' listeners may be opened once it returns.
@@ -184,15 +156,12 @@ package final class Node: Sendable {
         let fetcher = LogFetcher(
             log: log, mailbox: fetchMailbox, consensus: consensusMailbox, fatal: fatal)
         let environment = ConsensusLoop.Environment(
-            own: id, mailbox: consensusMailbox, log: logMailbox, apply: applyMailbox,
-            reads: readMailbox, fetches: fetchMailbox, transport: transport,
-            completions: completions, board: board,
+            mailbox: consensusMailbox, log: logMailbox, apply: applyMailbox, reads: readMailbox,
+            fetches: fetchMailbox, transport: transport, completions: completions, board: board,
             metrics: metrics, logger: logger,
             tick: (configuration.heartbeatInterval / Self.ticksPerHeartbeat).nanoseconds,
-            requestTimeout: requestTimeout.nanoseconds,
-            newestStamp: { [stores] group in (stores[group]?.newestTimestamp.microseconds ?? 0) &+ 1
-            })
-        let groups = initialGroups
+            served: Set(Self.groupIDs), fatal: fatal)
+        let multi = multi
         threads.withLock { threads in
             threads.log = DedicatedThread(name: "spine-log") { committer.run() }
             threads.apply = DedicatedThread(name: "spine-apply") { applier.run() }
@@ -201,7 +170,7 @@ package final class Node: Sendable {
             }
             threads.reads.append(DedicatedThread(name: "spine-fetch") { fetcher.run() })
             threads.consensus = DedicatedThread(name: "spine-raft") {
-                ConsensusLoop(environment: environment, groups: groups).run()
+                ConsensusLoop(environment: environment, multi: multi).run()
             }
         }
         await replayed()
@@ -273,9 +242,10 @@ package final class Node: Sendable {
         guard completions.insert(completion, sequence: sequence, bytes: command.count) else {
             return completion(.failure(.overloaded))
         }
-        let proposal = PendingProposal(
+        let proposal = NodeProposal(
             sequence: sequence, group: keyspace.group, command: command,
-            deadline: monotonicNanoseconds() + requestTimeout.nanoseconds)
+            deadline: MonotonicTime(
+                nanoseconds: monotonicNanoseconds() + requestTimeout.nanoseconds))
         if !consensusMailbox.post(.propose(proposal)) {
             completions.take(sequence)?(.failure(.overloaded))
         }

@@ -80,6 +80,9 @@ package struct NodeConfiguration: Sendable {
     package var zone: String
     package var heartbeatInterval: Duration
     package var electionTimeout: Duration
+    /// Groups without records beside those of the keyspaces, for measuring what idle groups cost.
+    /// Part of the cluster's identity: given at the first start of all members, alike, or never.
+    package var idleGroups = 0
 
     /// Checks the flags against each other.
     ///
@@ -171,6 +174,9 @@ package struct NodeConfiguration: Sendable {
     /// Voters of a cluster: more add cost to each write and no safety that zones give.
     package static let membersMax = 9
 
+    /// As many as the log holds, less those of the keyspaces.
+    package static let idleGroupsMax = 50_000
+
     /// Made from what every member is started with alike, so that they agree on it.
     package var clusterID: ClusterID {
         var hash = StableHash()
@@ -180,6 +186,7 @@ package struct NodeConfiguration: Sendable {
             hash.add(member.name)
             for url in member.peerURLs { hash.add(url.description) }
         }
+        if idleGroups > 0 { hash.add("idle groups \(idleGroups)") }
         return ClusterID(hash.value)
     }
 

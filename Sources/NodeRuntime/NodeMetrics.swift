@@ -8,6 +8,13 @@ final class Counter: Sendable {
     var value: Int { count.load(ordering: .relaxed) }
 }
 
+/// A number as it is now. Any thread.
+final class Gauge: Sendable {
+    private let now = Atomic<Int>(0)
+    func set(_ value: Int) { now.store(value, ordering: .relaxed) }
+    var value: Int { now.load(ordering: .relaxed) }
+}
+
 /// Observations in buckets whose bounds double, as etcd's histograms of seconds have them. Any
 /// thread.
 final class Histogram: Sendable {
@@ -57,6 +64,14 @@ final class NodeMetrics: Sendable {
     let logSync = Histogram()
     let engineCommit = Histogram()
     let clientGRPCReceived = Counter()
+    // Set by the consensus thread at the end of each turn.
+    let groups = Gauge()
+    let groupsAsleep = Gauge()
+    let groupsLed = Gauge()
+    let groupTicks = Gauge()
+    let groupWakes = Gauge()
+    let peerBatches = Gauge()
+    let raftMessages = Gauge()
 
     init() {}
 }

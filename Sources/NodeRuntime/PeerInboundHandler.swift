@@ -1,4 +1,5 @@
 import Logging
+import MultiRaft
 import NIOCore
 import Primitives
 import WireProtocol
@@ -12,7 +13,7 @@ final class PeerInboundHandler: ChannelInboundHandler {
     private let known: Set<NodeID>
     private let logger: Logger
     private let metrics: NodeMetrics
-    private let receive: @Sendable (PeerFrame, NodeID) -> Void
+    private let receive: @Sendable (NodeMessages, NodeID) -> Void
     private var buffer = ByteBuffer()
     private var peer: NodeID?
     /// Frames wait in `buffer` meanwhile.
@@ -21,7 +22,7 @@ final class PeerInboundHandler: ChannelInboundHandler {
     init(
         cluster: ClusterID, own: PeerTransport.Own, known: Set<NodeID>, logger: Logger,
         metrics: NodeMetrics,
-        receive: @escaping @Sendable (PeerFrame, NodeID) -> Void
+        receive: @escaping @Sendable (NodeMessages, NodeID) -> Void
     ) {
         self.cluster = cluster
         self.own = own
@@ -47,11 +48,20 @@ final class PeerInboundHandler: ChannelInboundHandler {
             do throws(DecodingFailure) {
                 try handle(PeerFrame(kind: kind, body: body[...]), context)
             } catch {
-                refuse(context, "a frame that cannot be read: \(error)")
+                refuse(context, unreadable(error))
                 return
             }
         }
         buffer.discardReadBytes()
+    }
+
+    private func unreadable(_ error: DecodingFailure) -> String {
+        switch error {
+        case .unsupportedVersion(let version):
+            "it speaks version \(version) of the peer protocol and this member version "
+                + "\(PeerFrame.version): all members must run versions of spined that agree"
+        default: "a frame that cannot be read: \(error)"
+        }
     }
 
     private func nextFrame(_ context: ChannelHandlerContext) -> (UInt8, Bytes)? {
@@ -85,31 +95,35 @@ final class PeerInboundHandler: ChannelInboundHandler {
     }
 
     private func handle(_ frame: PeerFrame, _ context: ChannelHandlerContext) {
-        if case .hello(let hello) = frame {
-            guard hello.cluster == cluster, hello.to == own.id, known.contains(hello.from) else {
-                refuse(
-                    context,
-                    "a hello from member \(hello.from) of cluster \(hello.cluster) to \(hello.to); "
-                        + "this is member \(own.id) of cluster \(cluster)")
+        switch frame {
+        case .hello(let hello): greet(hello, context)
+        case .batch(let batch):
+            guard let peer else {
+                refuse(context, "a frame before the hello")
                 return
             }
-            guard hello.toDirectory == 0 || hello.toDirectory == own.directory else {
-                refuse(context, "member \(hello.from) knows this member by another directory")
-                own.forgotten()
-                return
-            }
-            switch own.directories.check(hello.fromDirectory, of: hello.from) {
-            case .known: peer = hello.from
-            case .other: refuseForgetful(hello.from, context)
-            case .new: remember(hello, context)
-            }
+            receive(batch, peer)
+        }
+    }
+
+    private func greet(_ hello: PeerHello, _ context: ChannelHandlerContext) {
+        guard hello.cluster == cluster, hello.to == own.id, known.contains(hello.from) else {
+            refuse(
+                context,
+                "a hello from member \(hello.from) of cluster \(hello.cluster) to \(hello.to); "
+                    + "this is member \(own.id) of cluster \(cluster)")
             return
         }
-        guard let peer else {
-            refuse(context, "a frame before the hello")
+        guard hello.toDirectory == 0 || hello.toDirectory == own.directory else {
+            refuse(context, "member \(hello.from) knows this member by another directory")
+            own.forgotten()
             return
         }
-        receive(frame, peer)
+        switch own.directories.check(hello.fromDirectory, of: hello.from) {
+        case .known: peer = hello.from
+        case .other: refuseForgetful(hello.from, context)
+        case .new: remember(hello, context)
+        }
     }
 
     /// The first time that a member is heard, its directory is made durable before anything else that

@@ -1,5 +1,6 @@
 import Consensus
 import Logging
+import MultiRaft
 import NIOCore
 import NIOPosix
 import Primitives
@@ -19,6 +20,7 @@ final class PeerTransport: Sendable {
     /// Who this node is to its peers.
     struct Own: Sendable {
         var id: NodeID
+        var incarnation: UInt64
         var directory: UInt64
         var directories: MemberDirectories
         /// Called when a peer knows this member by another directory.
@@ -39,7 +41,7 @@ final class PeerTransport: Sendable {
     private let cluster: ClusterID
     private let group: any EventLoopGroup
     private let logger: Logger
-    private let receive: @Sendable (PeerFrame, NodeID) -> Bool
+    private let receive: @Sendable (NodeMessages, NodeID) -> Bool
     private let listeners = Mutex<[any Channel]>([])
     /// Connections that peers dialled: closed with the transport, so that they notice.
     private let accepted = Mutex<[ObjectIdentifier: any Channel]>([:])
@@ -48,12 +50,12 @@ final class PeerTransport: Sendable {
     /// - Parameters:
     ///   - silence: how long bytes may go unacknowledged before a connection is given up and dialled
     ///     again: a healed network must not wait for TCP's own patience, which is minutes.
-    ///   - receive: called on an event loop for each frame but hellos; must not block. False: the
+    ///   - receive: called on an event loop for each batch, or part of one; must not block. False: the
     ///     node has no room for it.
     init(
         own: Own, cluster: ClusterID, peers: [Peer], group: any EventLoopGroup, logger: Logger,
         metrics: NodeMetrics, silence: Duration,
-        receive: @escaping @Sendable (PeerFrame, NodeID) -> Bool
+        receive: @escaping @Sendable (NodeMessages, NodeID) -> Bool
     ) {
         self.own = own
         self.cluster = cluster
@@ -120,53 +122,26 @@ final class PeerTransport: Sendable {
 
     /// Commands for which there is no room go back to their origin, whose clients wait for them;
     /// Raft's own messages may be lost.
-    private func take(_ frame: PeerFrame, from node: NodeID) {
-        if receive(frame, node) { return }
+    private func take(_ batch: NodeMessages, from node: NodeID) {
+        if receive(batch, node) { return }
         metrics.peerFramesDropped.add(1)
-        guard case .forward(let proposals) = frame else { return }
-        send(
-            .forwardRefused(
-                ForwardRefused(
-                    group: proposals.group, term: proposals.term, sequences: proposals.sequences,
-                    reason: .overloaded)),
-            to: node)
+        guard !batch.forwards.isEmpty else { return }
+        var refusal = NodeMessages(incarnation: own.incarnation)
+        refusal.refusals = batch.forwards.map {
+            ForwardRefused(
+                group: $0.group, term: $0.term, sequences: $0.sequences, reason: .overloaded)
+        }
+        _ = send(NodeBatch(to: node, messages: refusal))
     }
 
-    /// False when the frame was certainly not handed to the network.
-    @discardableResult
-    func send(_ frame: PeerFrame, to node: NodeID) -> Bool {
-        guard let links = links[node] else { return false }
-        return (frame.isBulk ? links.bulk : links.urgent).send(frame)
-    }
-
-    /// Messages in one frame carry at most this many bytes of entries, or one message.
-    private static let frameBytesTarget = 4 << 20
-
-    /// As few frames per receiver as their size allows, in the order of the messages.
-    func send(_ messages: [RaftMessage]) {
-        guard !messages.isEmpty else { return }
-        var byReceiver: [NodeID: (urgent: [RaftMessage], bulk: [RaftMessage], bytes: Int)] = [:]
-        for message in messages {
-            let node = NodeID(message.to.rawValue)
-            let bytes = message.entryBytes
-            var waiting = byReceiver[node] ?? ([], [], 0)
-            if bytes == 0 {
-                waiting.urgent.append(message)
-            } else {
-                if !waiting.bulk.isEmpty, waiting.bytes + bytes > Self.frameBytesTarget {
-                    send(.raft(waiting.bulk), to: node)
-                    waiting.bulk = []
-                    waiting.bytes = 0
-                }
-                waiting.bulk.append(message)
-                waiting.bytes += bytes
-            }
-            byReceiver[node] = waiting
-        }
-        for (node, waiting) in byReceiver {
-            if !waiting.urgent.isEmpty { send(.raft(waiting.urgent), to: node) }
-            if !waiting.bulk.isEmpty { send(.raft(waiting.bulk), to: node) }
-        }
+    /// - Returns: the parts that were certainly not handed to the network.
+    func send(_ batch: NodeBatch) -> [NodeMessages] {
+        guard let links = links[batch.to] else { return [batch.messages] }
+        let (urgent, bulk) = batch.messages.parts()
+        var undelivered: [NodeMessages] = []
+        if let urgent, !links.urgent.send(.batch(urgent)) { undelivered.append(urgent) }
+        for part in bulk where !links.bulk.send(.batch(part)) { undelivered.append(part) }
+        return undelivered
     }
 
     func close() async {

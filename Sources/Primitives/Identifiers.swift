@@ -71,3 +71,13 @@ package struct SemanticsLevel: Hashable, Comparable, Sendable {
     package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
     package static let first = SemanticsLevel(1)
 }
+
+/// An availability zone: a stable hash of its name, which group 0 holds.
+package struct ZoneID: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package var rawValue: UInt64
+    package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+    package var description: String { String(rawValue, radix: 16) }
+    /// Not said: counts as a zone of its own for nobody.
+    package static let unknown = ZoneID(0)
+}

@@ -26,19 +26,21 @@ struct BatchEncoder: Sendable {
         changes.removeAll(keepingCapacity: true)
     }
 
-    mutating func add(_ entry: LogEntry, group: GroupID) {
+    mutating func add(_ entry: LogEntry, isRepair: Bool = false, group: GroupID) {
         let header = RecordHeader(
-            length: RecordHeader.size + entry.payloadBytes, kind: .entry,
+            length: RecordHeader.size + entry.payloadBytes, kind: isRepair ? .repaired : .entry,
             semantics: entry.semantics, group: group, term: entry.term, index: entry.index,
-            timestamp: entry.timestamp, payloadKind: PayloadKind.of(entry.payload))
-        let location = EntryLocation(
-            segment: 0, offset: UInt32(contentBytes), length: UInt32(header.length))
+            timestamp: entry.timestamp, detail: PayloadKind.of(entry.payload))
+        let place = EntryPlace(
+            index: entry.index, term: entry.term,
+            isConfiguration: header.detail == PayloadKind.configuration,
+            location: EntryLocation(
+                segment: 0, offset: UInt32(contentBytes), length: UInt32(header.length)))
         switch entry.payload {
         case .empty: add(header, payload: [])
         case .command(let bytes), .configuration(let bytes): add(header, payload: bytes)
         }
-        changes.append(
-            Change(group: group, change: .entry(entry.index, entry.term, location)))
+        note(isRepair ? .repaired(place) : .entry(place), group)
     }
 
     mutating func add(_ state: HardState, group: GroupID) {
@@ -46,9 +48,10 @@ struct BatchEncoder: Sendable {
         if let vote = state.vote { payload.write(vote.rawValue) }
         let header = RecordHeader(
             length: RecordHeader.size + payload.count, kind: .hardState, group: group,
-            term: state.term, index: state.commitIndex)
+            term: state.term, index: state.commitIndex,
+            detail: state.vote == nil ? 0 : RecordDetail.hasVote)
         add(header, payload: payload.bytes)
-        changes.append(Change(group: group, change: .hardState(state)))
+        note(.hardState(state), group)
     }
 
     mutating func add(replaceFrom index: LogIndex, group: GroupID) {
@@ -56,34 +59,72 @@ struct BatchEncoder: Sendable {
             length: RecordHeader.size, kind: .replaceFrom, group: group, term: .zero,
             index: index)
         add(header, payload: [])
-        changes.append(Change(group: group, change: .replaceFrom(index)))
+        note(.replaceFrom(index), group)
     }
 
-    mutating func add(
-        start: LogIndex, term: Term, timestamp: HybridTimestamp, lastIndex: LogIndex,
-        lastTerm: Term, group: GroupID
-    ) {
+    /// - Parameter last: the group's last entry from then on.
+    mutating func add(_ start: LogStart, last: (index: LogIndex, term: Term), group: GroupID) {
         var payload = ByteWriter()
-        payload.write(lastIndex.rawValue)
-        payload.write(lastTerm.rawValue)
+        payload.write(last.index.rawValue)
+        payload.write(last.term.rawValue)
+        payload.write(start.configurationIndex.rawValue)
+        payload.writeRaw(start.configuration)
         let header = RecordHeader(
             length: RecordHeader.size + payload.count, kind: .groupStart, group: group,
-            term: term, index: start, timestamp: timestamp)
+            term: start.term, index: start.index, timestamp: start.timestamp,
+            detail: start.replacesAll ? RecordDetail.replacesAll : 0)
         add(header, payload: payload.bytes)
-        changes.append(
-            Change(
-                group: group,
-                change: .start(
-                    start, term, timestamp, lastIndex: lastIndex, lastTerm: lastTerm)))
+        note(.start(start, lastIndex: last.index, lastTerm: last.term), group)
+    }
+
+    mutating func add(_ peer: PeerRecord, group: GroupID) {
+        var payload = ByteWriter()
+        payload.write(peer.replica.rawValue)
+        payload.write(peer.incarnation)
+        let header = RecordHeader(
+            length: RecordHeader.size + payload.count, kind: .peer, group: group,
+            term: peer.lastTerm, index: peer.lastIndex)
+        add(header, payload: payload.bytes)
+        note(.peer(peer), group)
+    }
+
+    mutating func addReset(of group: GroupID) {
+        add(
+            RecordHeader(
+                length: RecordHeader.size, kind: .reset, group: group, term: .zero, index: .zero),
+            payload: [])
+        note(.reset, group)
+    }
+
+    mutating func addTrust(in group: GroupID) {
+        add(
+            RecordHeader(
+                length: RecordHeader.size, kind: .trusted, group: group, term: .zero,
+                index: .zero),
+            payload: [])
+        note(.trusted, group)
+    }
+
+    mutating func add(_ standing: GroupStanding, group: GroupID) {
+        let payload = standing.encoded()
+        add(
+            RecordHeader(
+                length: RecordHeader.size + payload.count, kind: .standing, group: group,
+                term: standing.lastTerm, index: standing.last,
+                timestamp: standing.start.timestamp),
+            payload: payload)
+        note(.standing(standing), group)
+    }
+
+    private mutating func note(_ change: IndexChange, _ group: GroupID) {
+        changes.append(Change(group: group, change: change))
     }
 
     private mutating func add(_ header: RecordHeader, payload: Bytes) {
         reserveHeader()
         let offset = content.count
         identifiers.append(
-            RecordIdentifier(
-                kind: header.kind, group: header.group, index: header.index, term: header.term,
-                offset: offset, length: header.length))
+            RecordIdentifier(header, offset: offset))
         withUnsafeTemporaryAllocation(byteCount: RecordHeader.size, alignment: 8) { raw in
             header.store(into: raw)
             content.append(contentsOf: raw)
@@ -155,7 +196,8 @@ struct BatchEncoder: Sendable {
                     sequence: placement.sequence, epoch: placement.epoch,
                     durableSequence: placement.durableSequence,
                     batchSector: placement.firstSector, batchSectors: UInt32(batchSectors),
-                    part: UInt16(part), parts: UInt16(parts), identifiers: Array(some)
+                    part: UInt16(part), parts: UInt16(parts), kind: placement.kind,
+                    identifiers: Array(some)
                 ).store(into: sector)
                 codec.seal(
                     sector, number: placement.identifiersEnd - 1 - UInt32(part),

@@ -24,9 +24,14 @@ struct BatchHeader: Hashable, Sendable {
         case seal = 3
         /// The last batch of a segment that has a successor.
         case continued = 4
-        /// The first batch of every segment but the log's first: hard state and bounds of every
-        /// group, so that the segments before it hold entries only.
+        /// The first batch of every segment but the log's first: all that is known of every
+        /// group but its entries, so that the segments before it hold entries only.
         case checkpoint = 5
+        /// The checkpoint of a segment with which the log begins anew, after what was before it
+        /// had been salvaged.
+        case restart = 6
+        /// Every group of this node is in the log: none has been forgotten.
+        case complete = 7
     }
 
     var sequence: UInt64

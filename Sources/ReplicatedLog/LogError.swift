@@ -61,6 +61,10 @@ package struct LogCorruption: Hashable, Sendable, CustomStringConvertible {
         case recordMismatch
         /// Entries of a group are missing between its start and its end.
         case entriesMissing
+        /// The log was salvaged, and what it lacks has not been repaired yet.
+        case repairPending
+        /// The entry is one of `RecoveredGroup.damaged`.
+        case entryDamaged
     }
 
     /// Records that are damaged, as far as their identifiers could be read.

@@ -14,7 +14,7 @@ import Primitives
 /// | 24 | 8 | index |
 /// | 32 | 8 | timestamp, microseconds |
 /// | 40 | 4 | timestamp, logical |
-/// | 44 | 1 | payload kind |
+/// | 44 | 1 | detail (`RecordDetail`) |
 /// | 45 | 3 | zero |
 struct RecordHeader: Hashable, Sendable {
     static let size = 48
@@ -29,8 +29,22 @@ struct RecordHeader: Hashable, Sendable {
         /// Entries from `index` on are gone.
         case replaceFrom = 3
         /// Entries up to `index` are gone; `term` and timestamp are those of entry `index`. The
-        /// payload is the group's last index and last term at that moment, 8 bytes each.
+        /// payload is the group's last index and last term from then on, the index of the
+        /// configuration in force, 8 bytes each, and that configuration.
         case groupStart = 4
+        /// Another replica's last term and index; the payload is its `ReplicaID` and incarnation.
+        case peer = 5
+        /// An entry that takes the place of a damaged one with the same index and term.
+        case repaired = 6
+        /// All that was known of the group is forgotten.
+        case reset = 7
+        /// The group's distrust has ended.
+        case trusted = 8
+        /// In checkpoints: all that is known of the group but its entries (`GroupStanding`).
+        /// `index` and `term` are those of its last entry, the stamp that of its start.
+        case standing = 9
+
+        var isEntry: Bool { self == .entry || self == .repaired }
     }
 
     var length: Int
@@ -40,7 +54,7 @@ struct RecordHeader: Hashable, Sendable {
     var term: Term
     var index: LogIndex
     var timestamp: HybridTimestamp = .zero
-    var payloadKind: UInt8 = 0
+    var detail: UInt8 = 0
 }
 
 extension RecordHeader {
@@ -56,7 +70,7 @@ extension RecordHeader {
         raw.store(index.rawValue, at: 24)
         raw.store(timestamp.microseconds, at: 32)
         raw.store(timestamp.logical, at: 40)
-        raw.store(UInt32(payloadKind), at: 44)
+        raw.store(UInt32(detail), at: 44)
     }
 
     /// Reads the record that `raw` begins with; `nil` when it does not hold a whole, intact one.
@@ -65,7 +79,7 @@ extension RecordHeader {
         let length = Int(raw.integer(at: 4, as: UInt32.self))
         guard length >= Self.size, length <= raw.count,
             let kind = Kind(rawValue: raw[8]), raw[9] == Self.format,
-            let payloadKind = UInt8(exactly: raw.integer(at: 44, as: UInt32.self)),
+            let detail = UInt8(exactly: raw.integer(at: 44, as: UInt32.self)),
             raw.integer(at: 0)
                 == CRC32C.checksum(UnsafeRawBufferPointer(rebasing: raw[4..<length]))
         else { return nil }
@@ -75,8 +89,17 @@ extension RecordHeader {
             index: LogIndex(raw.integer(at: 24)),
             timestamp: HybridTimestamp(
                 microseconds: raw.integer(at: 32), logical: raw.integer(at: 40)),
-            payloadKind: payloadKind)
+            detail: detail)
     }
+}
+
+/// What a record's detail says, by kind. It stands in the identifier too, so that a damaged record
+/// leaves as little open as possible. An entry's is its `PayloadKind`.
+enum RecordDetail {
+    /// Of a hard state: there is a vote.
+    static let hasVote: UInt8 = 1
+    /// Of a group start: the whole log is replaced.
+    static let replacesAll: UInt8 = 1
 }
 
 /// How `LogEntry.Payload` stands in a record.
@@ -107,9 +130,9 @@ enum PayloadKind {
 extension LogEntry {
     /// The entry of a record whose header has been read; `nil` when the record is not an entry.
     init?(_ header: RecordHeader, record raw: UnsafeRawBufferPointer) {
-        guard header.kind == .entry,
+        guard header.kind.isEntry,
             let payload = PayloadKind.payload(
-                header.payloadKind,
+                header.detail,
                 UnsafeRawBufferPointer(rebasing: raw[RecordHeader.size..<header.length]))
         else { return nil }
         self.init(

@@ -15,8 +15,12 @@ struct LogRecovery: Sendable {
     let identity: LogIdentity
     let settings: LogSettings
 
+    /// The segments that are read as a log; the first one's checkpoint stands for what was before.
     private(set) var headers: [SegmentHeader] = []
+    /// The segments before those: they were salvaged, and hold entries.
+    private(set) var salvaged: [SegmentNumber] = []
     private(set) var groups: [GroupID: GroupIndex] = [:]
+    private(set) var mayLackGroups = false
     private(set) var report = RecoveryReport()
     /// The last batch read, its epoch, and the last one that something states as synced.
     private(set) var sequence: UInt64 = 0
@@ -30,7 +34,12 @@ struct LogRecovery: Sendable {
     private(set) var remains: [Range<Int>] = []
     /// Whether the last segment still lacks its checkpoint.
     private(set) var lacksCheckpoint = false
-    private var unfinished: SegmentHeader?
+    /// A segment that a crash left behind before its predecessor said that it goes on there, or
+    /// before its checkpoint stood for a salvaged log.
+    private(set) var discarded: SegmentNumber?
+    private var catalogues: [GroupID: EntryCatalogue] = [:]
+    /// What the first checkpoint said was damaged already.
+    private var knownDamage: [GroupID: [ClosedRange<LogIndex>]] = [:]
 
     init(device: any LogDevice, identity: LogIdentity, settings: LogSettings) {
         self.device = device
@@ -38,68 +47,133 @@ struct LogRecovery: Sendable {
         self.settings = settings
     }
 
-    /// A segment that a crash left behind before its predecessor said that it goes on there.
-    var discarded: SegmentNumber? { unfinished?.number }
-
     mutating func read() throws(LogError) {
         try readHeaders()
+        for number in salvaged { try catalogue(number) }
         var position = 0
         while position < headers.count {
             let isLast = try scan(position)
             position += 1
             if isLast { break }
         }
-        for id in groups.keys.sorted() {
-            let group = groups[id]!
-            if group.base != group.start {
-                throw .corruption(
-                    LogCorruption(
-                        reason: .entriesMissing, segment: headers[0].number, offset: 0,
-                        damage: [.init(group: id, indexes: group.start.next...group.base)]))
+        try checkEntries()
+    }
+
+    /// Entries that no record was found for, but for those that were known to be lost.
+    private func checkEntries() throws(LogError) {
+        var damage: [LogCorruption.Damage] = []
+        for (id, group) in groups.sorted(by: { $0.key < $1.key }) where group.damagedCount > 0 {
+            let known = knownDamage[id] ?? []
+            for range in group.damaged
+            where !known.contains(where: {
+                $0.contains(range.lowerBound) && $0.contains(range.upperBound)
+            }) {
+                damage.append(.init(group: id, indexes: range))
             }
+        }
+        if damage.isEmpty { return }
+        throw .corruption(
+            LogCorruption(
+                reason: .entriesMissing, segment: headers[0].number, offset: 0, damage: damage))
+    }
+
+    /// What an earlier salvage left to be repaired, `nil` when there is nothing.
+    var pendingRepair: LogCorruption? {
+        var damage: [LogCorruption.Damage] = []
+        for (id, group) in groups.sorted(by: { $0.key < $1.key }) where !group.isIntact {
+            for range in group.damaged { damage.append(.init(group: id, indexes: range)) }
+            if group.damagedCount == 0 { damage.append(.init(group: id, indexes: nil)) }
+        }
+        guard let first = headers.first, mayLackGroups || !damage.isEmpty else { return nil }
+        return LogCorruption(
+            reason: .repairPending, segment: first.number, offset: 0, damage: damage)
+    }
+
+    /// Finds the segments that make up the log: all, or those from the last that begins anew.
+    private mutating func readHeaders() throws(LogError) {
+        var listed: [LogDeviceSegment]
+        do { listed = try device.listSegments() } catch { throw .device(error) }
+        var start = restart(in: listed)
+        if let found = start, found == listed.count - 1,
+            try isUnfinished(restart: listed[found])
+        {
+            discarded = listed.removeLast().number
+            report.discardedSegment = discarded
+            start = restart(in: listed)
+        }
+        salvaged = listed[..<(start ?? 0)].map(\.number)
+        for found in listed[(start ?? 0)...] {
+            if let last = headers.last, found.number != last.number.next {
+                throw .corruption(
+                    LogCorruption(reason: .segmentMissing, segment: last.number.next, offset: 0))
+            }
+            try readHeader(found)
         }
     }
 
-    private mutating func readHeaders() throws(LogError) {
-        let listed: [LogDeviceSegment]
-        do { listed = try device.listSegments() } catch { throw .device(error) }
-        for (position, found) in listed.enumerated() {
-            if position > 0, found.number != listed[position - 1].number.next {
-                throw .corruption(
-                    LogCorruption(
-                        reason: .segmentMissing, segment: listed[position - 1].number.next,
-                        offset: 0))
+    /// The last segment that says that the log begins anew with it.
+    private func restart(in listed: [LogDeviceSegment]) -> Int? {
+        listed.lastIndex { found in
+            guard found.bytes >= Sector.size,
+                let sector = try? bytes(of: found.number, sectors: 0..<1),
+                case .success(let header) = sector.withUnsafeBytes({ SegmentHeader.read($0) })
+            else { return false }
+            return header.restarts && header.number == found.number && header.identity == identity
+        }
+    }
+
+    /// Whether a crash came before the checkpoint of a segment that begins anew was durable: all
+    /// that it stands for is still in the segments before it.
+    private func isUnfinished(restart found: LogDeviceSegment) throws(LogError) -> Bool {
+        let image = try LenientReader(device: device, identity: identity).image(of: found)
+        return SegmentSurvey(image).isUnfinishedRestart
+    }
+
+    private mutating func readHeader(_ found: LogDeviceSegment) throws(LogError) {
+        guard found.bytes >= Sector.size else {
+            throw .corruption(
+                LogCorruption(reason: .segmentShort, segment: found.number, offset: found.bytes))
+        }
+        let sector = try bytes(of: found.number, sectors: 0..<1)
+        let header: SegmentHeader
+        switch sector.withUnsafeBytes({ SegmentHeader.read($0) }) {
+        case .success(let found): header = found
+        case .failure(.notAHeader):
+            throw .corruption(
+                LogCorruption(reason: .segmentHeader, segment: found.number, offset: 0))
+        case .failure(.unsupportedVersion(let version)):
+            throw .unsupportedVersion(version, segment: found.number)
+        }
+        guard header.identity == identity else {
+            throw .foreign(expected: identity, found: header.identity, segment: found.number)
+        }
+        guard header.number == found.number, header.bytes % Sector.size == 0 else {
+            throw .corruption(
+                LogCorruption(reason: .contradiction, segment: found.number, offset: 0))
+        }
+        guard header.bytes == found.bytes else {
+            throw .corruption(
+                LogCorruption(
+                    reason: header.bytes > found.bytes ? .segmentShort : .contradiction,
+                    segment: found.number, offset: min(header.bytes, found.bytes)))
+        }
+        headers.append(header)
+    }
+
+    /// Notes where the entries of a salvaged segment stand. Whether any is missing is for the
+    /// checkpoint of the first segment behind it to say.
+    private mutating func catalogue(_ number: SegmentNumber) throws(LogError) {
+        let reader = LenientReader(device: device, identity: identity)
+        let survey = SegmentSurvey(try reader.image(of: number))
+        report.segments += 1
+        for batch in survey.batches {
+            for case .intact(let group, let change) in survey.read(batch).records {
+                switch change {
+                case .entry(let place), .repaired(let place):
+                    catalogues[group, default: EntryCatalogue()].note(place)
+                case .reset, .start, .hardState, .replaceFrom, .peer, .trusted, .standing: break
+                }
             }
-            guard found.bytes >= Sector.size else {
-                throw .corruption(
-                    LogCorruption(
-                        reason: .segmentShort, segment: found.number, offset: found.bytes))
-            }
-            let sector = try bytes(of: found.number, sectors: 0..<1)
-            let header: SegmentHeader
-            switch sector.withUnsafeBytes({ SegmentHeader.read($0) }) {
-            case .success(let found): header = found
-            case .failure(.notAHeader):
-                throw .corruption(
-                    LogCorruption(reason: .segmentHeader, segment: found.number, offset: 0))
-            case .failure(.unsupportedVersion(let version)):
-                throw .unsupportedVersion(version, segment: found.number)
-            }
-            guard header.identity == identity else {
-                throw .foreign(
-                    expected: identity, found: header.identity, segment: found.number)
-            }
-            guard header.number == found.number, header.bytes % Sector.size == 0 else {
-                throw .corruption(
-                    LogCorruption(reason: .contradiction, segment: found.number, offset: 0))
-            }
-            guard header.bytes == found.bytes else {
-                throw .corruption(
-                    LogCorruption(
-                        reason: header.bytes > found.bytes ? .segmentShort : .contradiction,
-                        segment: found.number, offset: min(header.bytes, found.bytes)))
-            }
-            headers.append(header)
         }
     }
 
@@ -114,14 +188,15 @@ struct LogRecovery: Sendable {
             header.durableSequence <= sequence
         else { throw contradiction(header, sector: 0) }
         durableSequence = max(durableSequence, header.durableSequence)
+        if position == 0 { mayLackGroups = header.mayLackGroups }
         let image = SegmentImage(
-            header: header,
+            header.number,
             bytes: try bytes(of: header.number, sectors: 0..<header.bytes / Sector.size),
-            codec: SectorCodec(identity: identity, segment: header.number))
+            identity: identity)
         report.segments += 1
         dataEnd = 1
         identifiersStart = image.sectorCount
-        lacksCheckpoint = header.number > SegmentNumber(1)
+        lacksCheckpoint = header.number > SegmentNumber(1) || header.restarts
         while true {
             let cursor = SegmentImage.Cursor(
                 dataEnd: dataEnd, identifiersStart: identifiersStart, sequence: sequence + 1)
@@ -164,7 +239,7 @@ struct LogRecovery: Sendable {
         case .end where claimed >= cursor.sequence:
             throw .corruption(
                 LogCorruption(
-                    reason: .syncedSectorLost, segment: image.header.number,
+                    reason: .syncedSectorLost, segment: image.number,
                     offset: cursor.dataEnd * Sector.size))
         case .end, .torn: break
         }
@@ -177,15 +252,15 @@ struct LogRecovery: Sendable {
                     offset: 0))
         }
         if position + 1 < headers.count {
-            unfinished = headers.removeLast()
-            report.discardedSegment = unfinished?.number
+            discarded = headers.removeLast().number
+            report.discardedSegment = discarded
         }
         noteRemains(image)
     }
 
     private mutating func noteRemains(_ image: SegmentImage) {
         for sector in dataEnd..<identifiersStart {
-            if image.withSector(sector, { Sector.isZero($0) }) { continue }
+            if image.isZero(sector) { continue }
             if let last = remains.last, last.upperBound == sector {
                 remains[remains.count - 1] = last.lowerBound..<sector + 1
             } else {
@@ -194,7 +269,7 @@ struct LogRecovery: Sendable {
         }
         if !remains.isEmpty {
             report.tornTail = .init(
-                segment: image.header.number, offset: dataEnd * Sector.size,
+                segment: image.number, offset: dataEnd * Sector.size,
                 droppedBytes: remains.reduce(0) { $0 + $1.count } * Sector.size)
         }
     }
@@ -204,24 +279,36 @@ struct LogRecovery: Sendable {
     ) throws(LogError) {
         let isFirst = dataEnd == 1
         let opened = batch.header.kind == .opened
-        let startsSegment = header.number > SegmentNumber(1) && isFirst
+        var first: BatchHeader.Kind?
+        if isFirst, header.restarts {
+            first = .restart
+        } else if isFirst, header.number > SegmentNumber(1) {
+            first = .checkpoint
+        }
+        let isCheckpoint = batch.header.kind == .checkpoint || batch.header.kind == .restart
         guard batch.header.epoch == (opened ? epoch + 1 : epoch),
             batch.header.durableSequence >= durableSequence,
-            startsSegment == (batch.header.kind == .checkpoint)
+            isCheckpoint ? batch.header.kind == first : first == nil
         else { throw contradiction(header, sector: batch.firstSector) }
+        if batch.header.kind == .complete { mayLackGroups = false }
         for change in batch.changes {
-            if oldest, isFirst, groups[change.group] == nil,
-                case .start(let index, let term, let stamp, let last, let lastTerm) =
-                    change.change
-            {
+            switch change.change {
+            case .standing(let standing) where oldest && isFirst:
                 groups[change.group] = GroupIndex(
-                    checkpoint: index, term: term, timestamp: stamp, lastIndex: last,
-                    lastTerm: lastTerm)
-                continue
-            }
-            guard groups[change.group, default: GroupIndex()].apply(change.change) else {
+                    standing, entries: &catalogues[change.group, default: EntryCatalogue()])
+                knownDamage[change.group] = standing.damaged
+            case .standing where !isCheckpoint, .standing where groups[change.group] == nil:
                 throw contradiction(header, sector: batch.firstSector)
+            case .reset:
+                groups[change.group] = nil
+            default:
+                guard groups[change.group, default: GroupIndex()].apply(change.change) else {
+                    throw contradiction(header, sector: batch.firstSector)
+                }
             }
+        }
+        if isCheckpoint, batch.changes.count != groups.count {
+            throw contradiction(header, sector: batch.firstSector)
         }
         let identifiersEnd = identifiersStart
         sequence = batch.header.sequence

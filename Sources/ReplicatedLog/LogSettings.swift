@@ -16,17 +16,23 @@ package struct LogSettings: Hashable, Sendable {
     /// Refuse to begin a new log (`LogError.missing`): set by a shell that knows that this node has
     /// had one.
     package var requireExisting: Bool
+    /// Open a damaged log with what is intact, and say of each group what is not, instead of
+    /// refusing with `LogError.corruption`.
+    package var salvagesDamage: Bool
 
-    package init(segmentBytes: Int = 64 << 20, requireExisting: Bool = false) {
+    package init(
+        segmentBytes: Int = 64 << 20, requireExisting: Bool = false, salvagesDamage: Bool = false
+    ) {
         precondition(
             LogLimits.segmentBytes.contains(segmentBytes),
             "segmentBytes \(segmentBytes) is outside \(LogLimits.segmentBytes)")
         self.segmentBytes = segmentBytes
         self.requireExisting = requireExisting
+        self.salvagesDamage = salvagesDamage
     }
 }
 
-/// What the format and its reader can hold. Constants of format version 1.
+/// What the format and its reader can hold. Constants of format version 2.
 package enum LogLimits {
     /// The largest payload of one entry.
     package static let payloadBytesMax = 64 << 20
@@ -38,7 +44,10 @@ package enum LogLimits {
     /// Segment sizes that `LogSettings` takes. The upper end leaves room for one largest record.
     package static let segmentBytes = (16 << 10)...(1 << 30)
     /// Groups on one node: each segment opens by restating all of them.
-    package static let groupsMax = 4_096
+    package static let groupsMax = 65_536
     /// What `entries` reads from the device in one go, before any single larger record.
     package static let readBytesTarget = 1 << 20
+    /// Entries in a row that a salvage takes for damaged because the entries before and behind them
+    /// are of one term. With more, the group is distrusted and what is behind them is left out.
+    package static let unnamedEntriesMax: UInt64 = 1 << 20
 }

@@ -13,8 +13,9 @@ struct LogWriter: Sendable {
 
     /// The first failure. The log does nothing after it.
     var poison: LogDeviceError?
-    var oldest: SegmentNumber
-    var segment: SegmentNumber
+    /// The segments that exist, ascending; the last one is written.
+    var segments: [SegmentNumber]
+    var mayLackGroups: Bool
     /// The first sector behind the last batch.
     var dataEnd: UInt32
     /// The first sector of the identifiers.
@@ -27,6 +28,8 @@ struct LogWriter: Sendable {
     var encoder = BatchEncoder()
     /// Segments below this one are to be removed with the next sync.
     var removableBelow: SegmentNumber?
+
+    var segment: SegmentNumber { segments[segments.count - 1] }
 
     /// Sectors of the batch that ends a segment: its head and its identifiers.
     static let continuationSectors: UInt32 = 2
@@ -45,12 +48,13 @@ struct LogWriter: Sendable {
             firstSequence: 1, durableSequence: 0)
         try create(header, on: device)
         return LogWriter(
-            device: device, identity: identity, settings: settings, oldest: header.number,
-            segment: header.number, dataEnd: 1, identifiersStart: UInt32(bytes / Sector.size),
-            sequence: 0, durableSequence: 0, epoch: 0)
+            device: device, identity: identity, settings: settings, segments: [header.number],
+            mayLackGroups: false, dataEnd: 1,
+            identifiersStart: UInt32(bytes / Sector.size), sequence: 0, durableSequence: 0,
+            epoch: 0)
     }
 
-    private static func create(
+    static func create(
         _ header: SegmentHeader, on device: any LogDevice
     ) throws(LogDeviceError) {
         let sector = header.encoded()
@@ -69,17 +73,23 @@ struct LogWriter: Sendable {
 
     /// Writes a batch, in a new segment when this one has no room for it.
     ///
-    /// - Parameter groups: asked only for a new segment, so that the index is not copied.
-    /// - Returns: the segment and sector at which the batch begins.
+    /// - Parameter checkpoint: what the new segment opens with.
+    /// - Returns: where the batch stands.
     mutating func write(
-        _ batch: inout BatchEncoder, kind: BatchHeader.Kind, groups: () -> [GroupID: GroupIndex]
+        _ batch: inout BatchEncoder, kind: BatchHeader.Kind, checkpoint: () -> BatchEncoder
     ) throws(LogDeviceError) -> (SegmentNumber, UInt32) {
-        if !fits(batch) {
-            try roll(toFit: batch, checkpoint: Self.checkpoint(of: groups()))
-        }
+        if !fits(batch) { try roll(toFit: batch, checkpoint: checkpoint()) }
         // Only now: the batches of a new segment still belong to the epoch before.
         if kind == .opened { epoch += 1 }
         return try place(&batch, kind: kind)
+    }
+
+    /// Writes the first batch of the segment, which was made for it.
+    mutating func begin(
+        with checkpoint: inout BatchEncoder, kind: BatchHeader.Kind
+    ) throws(LogDeviceError) {
+        precondition(dataEnd == 1 && fits(checkpoint), "segment \(segment) holds something")
+        _ = try place(&checkpoint, kind: kind)
     }
 
     /// Two writes: the batch behind the batches, its identifiers before the identifiers. No sector
@@ -125,32 +135,52 @@ struct LogWriter: Sendable {
         toFit batch: BatchEncoder, checkpoint: consuming BatchEncoder
     ) throws(LogDeviceError) {
         try sync()
+        let header = SegmentHeader(
+            number: segment.next, bytes: segmentBytes(for: checkpoint, and: batch),
+            identity: identity, epoch: epoch, firstSequence: sequence + 2,
+            durableSequence: sequence, mayLackGroups: mayLackGroups)
+        try Self.create(header, on: device)
+        var continued = BatchEncoder()
+        _ = try place(&continued, kind: .continued)
+        try sync()
+        go(to: header)
+        _ = try place(&checkpoint, kind: .checkpoint)
+    }
+
+    /// Begins anew in a segment of a higher number, whose checkpoint stands for everything before
+    /// it. Nothing is written to the segments that are there.
+    mutating func restart(
+        in number: SegmentNumber, checkpoint: consuming BatchEncoder
+    ) throws(LogDeviceError) {
+        let header = SegmentHeader(
+            number: number, bytes: segmentBytes(for: checkpoint, and: BatchEncoder()),
+            identity: identity, epoch: epoch, firstSequence: sequence + 1,
+            durableSequence: sequence, restarts: true, mayLackGroups: mayLackGroups)
+        try Self.create(header, on: device)
+        go(to: header)
+        _ = try place(&checkpoint, kind: .restart)
+    }
+
+    private func segmentBytes(for checkpoint: BatchEncoder, and batch: BatchEncoder) -> Int {
         let sectors =
             1 + checkpoint.dataSectors + checkpoint.identifierSectors + batch.dataSectors
             + batch.identifierSectors + Int(Self.continuationSectors)
         let bytes = max(settings.segmentBytes / Sector.size, sectors) * Sector.size
         precondition(bytes <= Int(UInt32.max), "a segment of \(bytes) bytes")
-        let header = SegmentHeader(
-            number: segment.next, bytes: bytes, identity: identity, epoch: epoch,
-            firstSequence: sequence + 2, durableSequence: sequence)
-        try Self.create(header, on: device)
-        var continued = BatchEncoder()
-        _ = try place(&continued, kind: .continued)
-        try sync()
-        segment = header.number
-        dataEnd = 1
-        identifiersStart = UInt32(bytes / Sector.size)
-        _ = try place(&checkpoint, kind: .checkpoint)
+        return bytes
     }
 
-    /// Hard state and bounds of every group, in the order of their ids.
+    private mutating func go(to header: SegmentHeader) {
+        segments.append(header.number)
+        dataEnd = 1
+        identifiersStart = UInt32(header.bytes / Sector.size)
+    }
+
+    /// The standing of every group, in the order of their ids.
     static func checkpoint(of groups: [GroupID: GroupIndex]) -> BatchEncoder {
         var batch = BatchEncoder()
         for (id, group) in groups.sorted(by: { $0.key < $1.key }) {
-            batch.add(
-                start: group.start, term: group.startTerm, timestamp: group.startTimestamp,
-                lastIndex: group.last, lastTerm: group.lastTerm ?? .zero, group: id)
-            batch.add(group.hardState, group: id)
+            batch.add(group.standing, group: id)
         }
         return batch
     }
@@ -159,9 +189,9 @@ struct LogWriter: Sendable {
     /// checkpoint of the oldest segment that stays holds what the removed ones said of groups.
     mutating func removeSegments() throws(LogDeviceError) {
         guard let end = removableBelow else { return }
-        while oldest < min(end, segment) {
-            try device.remove(oldest)
-            oldest = oldest.next
+        while segments.count > 1, segments[0] < end {
+            try device.remove(segments[0])
+            segments.removeFirst()
         }
         removableBelow = nil
     }

@@ -6,7 +6,8 @@ import Primitives
 /// | Offset | Bytes | Field |
 /// |---|---|---|
 /// | 0 | 1 | record kind |
-/// | 1 | 3 | zero |
+/// | 1 | 1 | detail |
+/// | 2 | 2 | zero |
 /// | 4 | 4 | group |
 /// | 8 | 8 | index |
 /// | 16 | 8 | term |
@@ -16,6 +17,7 @@ struct RecordIdentifier: Hashable, Sendable {
     static let size = 32
 
     var kind: RecordHeader.Kind
+    var detail: UInt8
     var group: GroupID
     var index: LogIndex
     var term: Term
@@ -36,7 +38,8 @@ struct RecordIdentifier: Hashable, Sendable {
 /// | 32 | 2 | part, from 0 |
 /// | 34 | 2 | parts |
 /// | 36 | 2 | identifiers in this part, at most 14 |
-/// | 38 | 2 | zero |
+/// | 38 | 1 | kind of the batch |
+/// | 39 | 1 | zero |
 /// | 40 | | identifiers, 32 bytes each |
 struct IdentifierSector: Hashable, Sendable {
     static let headerSize = 40
@@ -49,6 +52,7 @@ struct IdentifierSector: Hashable, Sendable {
     var batchSectors: UInt32
     var part: UInt16
     var parts: UInt16
+    var kind: BatchHeader.Kind
     var identifiers: [RecordIdentifier]
 
     /// Sectors for the identifiers of `count` records: one even when there are none.
@@ -65,10 +69,12 @@ struct IdentifierSector: Hashable, Sendable {
         raw.store(batchSectors, at: 28)
         raw.store(part, at: 32)
         raw.store(parts, at: 34)
-        raw.store(UInt32(identifiers.count), at: 36)
+        raw.store(UInt16(identifiers.count), at: 36)
+        raw.store(UInt16(kind.rawValue), at: 38)
         var offset = Self.headerSize
         for identifier in identifiers {
-            raw.store(UInt32(identifier.kind.rawValue), at: offset)
+            raw.store(
+                UInt32(identifier.kind.rawValue) | UInt32(identifier.detail) << 8, at: offset)
             raw.store(identifier.group.rawValue, at: offset + 4)
             raw.store(identifier.index.rawValue, at: offset + 8)
             raw.store(identifier.term.rawValue, at: offset + 16)
@@ -80,18 +86,22 @@ struct IdentifierSector: Hashable, Sendable {
 
     /// `nil` when the bytes are no identifier sector.
     init?(_ raw: UnsafeRawBufferPointer) {
-        let count = Int(raw.integer(at: 36, as: UInt32.self))
-        guard count <= Self.capacity else { return nil }
+        let count = Int(raw.integer(at: 36, as: UInt16.self))
+        guard count <= Self.capacity,
+            let batchKind = UInt8(exactly: raw.integer(at: 38, as: UInt16.self)),
+            let batchKind = BatchHeader.Kind(rawValue: batchKind)
+        else { return nil }
         var identifiers: [RecordIdentifier] = []
         identifiers.reserveCapacity(count)
         for i in 0..<count {
             let offset = Self.headerSize + i * RecordIdentifier.size
-            guard let kindByte = UInt8(exactly: raw.integer(at: offset, as: UInt32.self)),
-                let kind = RecordHeader.Kind(rawValue: kindByte)
+            guard let word = UInt16(exactly: raw.integer(at: offset, as: UInt32.self)),
+                let kind = RecordHeader.Kind(rawValue: UInt8(word & 0xFF))
             else { return nil }
             identifiers.append(
                 RecordIdentifier(
-                    kind: kind, group: GroupID(raw.integer(at: offset + 4)),
+                    kind: kind, detail: UInt8(word >> 8),
+                    group: GroupID(raw.integer(at: offset + 4)),
                     index: LogIndex(raw.integer(at: offset + 8)),
                     term: Term(raw.integer(at: offset + 16)),
                     offset: Int(raw.integer(at: offset + 24, as: UInt32.self)),
@@ -101,13 +111,14 @@ struct IdentifierSector: Hashable, Sendable {
             sequence: raw.integer(at: 0), epoch: raw.integer(at: 8),
             durableSequence: raw.integer(at: 16), batchSector: raw.integer(at: 24),
             batchSectors: raw.integer(at: 28), part: raw.integer(at: 32),
-            parts: raw.integer(at: 34), identifiers: identifiers)
+            parts: raw.integer(at: 34), kind: batchKind, identifiers: identifiers)
         guard part < parts, durableSequence < sequence else { return nil }
     }
 
     init(
         sequence: UInt64, epoch: UInt64, durableSequence: UInt64, batchSector: UInt32,
-        batchSectors: UInt32, part: UInt16, parts: UInt16, identifiers: [RecordIdentifier]
+        batchSectors: UInt32, part: UInt16, parts: UInt16, kind: BatchHeader.Kind,
+        identifiers: [RecordIdentifier]
     ) {
         self.sequence = sequence
         self.epoch = epoch
@@ -116,6 +127,7 @@ struct IdentifierSector: Hashable, Sendable {
         self.batchSectors = batchSectors
         self.part = part
         self.parts = parts
+        self.kind = kind
         self.identifiers = identifiers
     }
 }

@@ -11,12 +11,12 @@ import Synchronization
 /// is never held over a device call. `writer` is taken first.
 package final class ReplicatedLog: Sendable {
     private let writer: Mutex<LogWriter>
-    private let index: Mutex<[GroupID: GroupIndex]>
+    private let index: Mutex<GroupTable>
     private let reader: SegmentReader
 
-    init(_ writer: consuming sending LogWriter, index: [GroupID: GroupIndex]) {
+    init(_ writer: consuming sending LogWriter, groups: [GroupID: GroupIndex]) {
         reader = SegmentReader(device: writer.device, identity: writer.identity)
-        self.index = Mutex(index)
+        index = Mutex(GroupTable(groups))
         self.writer = Mutex(writer)
     }
 
@@ -24,16 +24,20 @@ package final class ReplicatedLog: Sendable {
 
     /// Writes what the groups ask for, in the order of the batch, as one write where it fits.
     /// Entries can be read as soon as this returns; they are durable after the next `sync`.
+    /// Segments that no group needs any more are removed with the next `sync`.
     ///
-    /// That a group stands in the batch once, that its entries follow its log, and that terms do
-    /// not fall, are preconditions.
+    /// That each part follows from what its group holds is a precondition (`GroupOutline`).
     ///
     /// - Throws: `device`, and from then on `poisoned`; `tooLarge` before anything is written.
     package func append(_ batch: [GroupAppend]) throws(LogError) {
         try checkSizes(batch)
-        checkOrder(batch)
+        let starts = checkOrder(batch)
         try withWriter { writer throws(LogDeviceError) in
-            for part in batch {
+            for (part, last) in zip(batch, starts) {
+                if part.isReset { writer.encoder.addReset(of: part.group) }
+                if let start = part.start, let last {
+                    writer.encoder.add(start, last: last, group: part.group)
+                }
                 if let state = part.hardState {
                     writer.encoder.add(state, group: part.group)
                 }
@@ -41,18 +45,21 @@ package final class ReplicatedLog: Sendable {
                     writer.encoder.add(replaceFrom: from, group: part.group)
                 }
                 for entry in part.entries {
-                    let bytes = RecordHeader.size + entry.payloadBytes
-                    let target = writer.batchBytesTarget
-                    if !writer.encoder.isEmpty,
-                        writer.encoder.contentBytes + bytes > target
-                            || writer.encoder.recordCount >= LogLimits.batchRecordsTarget
-                    {
-                        try self.writeBatch(&writer)
-                    }
+                    try self.makeRoom(for: entry.payloadBytes, &writer)
                     writer.encoder.add(entry, group: part.group)
                 }
+                for entry in part.repaired {
+                    try self.makeRoom(for: entry.payloadBytes, &writer)
+                    writer.encoder.add(entry, isRepair: true, group: part.group)
+                }
+                for peer in part.peers { writer.encoder.add(peer, group: part.group) }
+                if part.isTrustedAgain { writer.encoder.addTrust(in: part.group) }
+                try self.makeRoom(for: 0, &writer)
             }
             if !writer.encoder.isEmpty { try self.writeBatch(&writer) }
+            if batch.contains(where: \.mayFreeSegments) {
+                writer.removableBelow = self.index.withLock { $0.oldestSegment } ?? writer.segment
+            }
         }
     }
 
@@ -75,72 +82,85 @@ package final class ReplicatedLog: Sendable {
         try sync()
     }
 
-    /// Forgets entries up to and including `through`, which the state machine has persisted.
-    /// Segments that no group needs any more are removed with the next `sync`. Does nothing when
-    /// they are forgotten already; `through` past the end of the log is a precondition failure.
+    /// States, after a salvage that may have lost groups altogether
+    /// (`RecoveryReport.mayLackGroups`), that every group of this node is in the log again, or that
+    /// what was lost of it does not matter any more. Durable when this returns.
+    package func declareComplete() throws(LogError) {
+        try writeMark(.complete)
+        try withWriter { $0.mayLackGroups = false }
+        try sync()
+    }
+
+    /// `GroupAppend.start` for entries that the log can read: forgets entries up to and including
+    /// `through`, with the newest configuration among them. Does nothing when they are forgotten
+    /// already; `through` past the end of the log is a precondition failure.
     package func truncateLog(of group: GroupID, through: LogIndex) throws(LogError) {
-        let (first, last) = bounds(of: group)
-        if through < first { return }
-        precondition(through <= last, "group \(group): truncate \(through) of \(first)...\(last)")
+        let known = index.withLock { $0.groups[group] ?? GroupIndex() }
+        if through <= known.start.index { return }
+        precondition(
+            through <= known.last,
+            "group \(group): truncate \(through) of \(known.start.index.next)...\(known.last)")
         let kept = try entries(of: group, from: through, through: through, maxBytes: 0)[0]
-        try withWriter { writer throws(LogDeviceError) in
-            let known = self.index.withLock { $0[group]! }
-            writer.encoder.add(
-                start: through, term: kept.term, timestamp: kept.timestamp,
-                lastIndex: known.last, lastTerm: known.lastTerm ?? .zero, group: group)
-            try self.writeBatch(&writer)
-            writer.removableBelow = self.index.withLock { groups in
-                let oldest = groups.values.compactMap { $0.locations.first?.segment }.min()
-                return oldest.map { SegmentNumber(UInt64($0)) } ?? writer.segment
+        var start = known.start
+        (start.index, start.term, start.timestamp) = (through, kept.term, kept.timestamp)
+        if let newest = known.configurations.last(where: { $0 <= through }) {
+            let entry = try entries(of: group, from: newest, through: newest, maxBytes: 0)[0]
+            if case .configuration(let configuration) = entry.payload {
+                (start.configuration, start.configurationIndex) = (configuration, newest)
             }
         }
+        try append([GroupAppend(group: group, start: start)])
     }
 
     /// Writes a batch without records.
     func writeMark(_ kind: BatchHeader.Kind) throws(LogError) {
         try withWriter { writer throws(LogDeviceError) in
             var mark = BatchEncoder()
-            _ = try writer.write(&mark, kind: kind, groups: { self.index.withLock { $0 } })
+            _ = try writer.write(&mark, kind: kind, checkpoint: self.checkpoint)
         }
     }
 
     /// States that the log was opened, which also proves that all before it is durable.
-    func beginEpoch(
-        lacksCheckpoint: Bool, groups: [GroupID: GroupIndex]
-    ) throws(LogError) {
+    func beginEpoch(lacksCheckpoint: Bool) throws(LogError) {
         if lacksCheckpoint {
             try withWriter { writer throws(LogDeviceError) in
-                var checkpoint = LogWriter.checkpoint(of: groups)
-                _ = try writer.write(&checkpoint, kind: .checkpoint, groups: { groups })
+                var checkpoint = self.checkpoint()
+                _ = try writer.write(&checkpoint, kind: .checkpoint, checkpoint: self.checkpoint)
             }
         }
         try writeMark(.opened)
         try sync()
     }
 
+    private func checkpoint() -> BatchEncoder {
+        LogWriter.checkpoint(of: index.withLock { $0.groups })
+    }
+
+    /// Writes what has been collected when an entry of this size would make too much of it.
+    private func makeRoom(
+        for payloadBytes: Int, _ writer: inout LogWriter
+    ) throws(LogDeviceError) {
+        let bytes = writer.encoder.contentBytes + RecordHeader.size + payloadBytes
+        if !writer.encoder.isEmpty,
+            bytes > writer.batchBytesTarget
+                || writer.encoder.recordCount >= LogLimits.batchRecordsTarget
+        {
+            try writeBatch(&writer)
+        }
+    }
+
     private func writeBatch(_ writer: inout LogWriter) throws(LogDeviceError) {
         var batch = BatchEncoder()
         swap(&batch, &writer.encoder)
         let (segment, sector) = try writer.write(
-            &batch, kind: .records, groups: { self.index.withLock { $0 } })
-        apply(batch.changes, segment: segment, sector: sector)
-        batch.removeAll()
-        swap(&batch, &writer.encoder)
-    }
-
-    private func apply(
-        _ changes: [BatchEncoder.Change], segment: SegmentNumber, sector: UInt32
-    ) {
-        index.withLock { groups in
-            for (group, change) in changes.lazy.map({ ($0.group, $0.change) }) {
-                var change = change
-                if case .entry(let index, let term, let location) = change {
-                    change = .entry(index, term, location.placed(in: segment, at: sector))
-                }
-                let follows = groups[group, default: GroupIndex()].apply(change)
-                precondition(follows, "group \(group): \(change) does not follow")
+            &batch, kind: .records, checkpoint: checkpoint)
+        index.withLock { table in
+            for change in batch.changes {
+                table.apply(change.change.placed(in: segment, at: sector), to: change.group)
             }
         }
+        batch.removeAll()
+        swap(&batch, &writer.encoder)
     }
 
     /// Runs what writes. Its first failure is its last: what reached the disk is then unknown.
@@ -163,59 +183,83 @@ package final class ReplicatedLog: Sendable {
             for entry in part.entries where entry.payloadBytes > LogLimits.payloadBytesMax {
                 throw .tooLarge(bytes: entry.payloadBytes, limit: LogLimits.payloadBytesMax)
             }
+            for entry in part.repaired where entry.payloadBytes > LogLimits.payloadBytesMax {
+                throw .tooLarge(bytes: entry.payloadBytes, limit: LogLimits.payloadBytesMax)
+            }
+            if let bytes = part.start?.configuration.count, bytes > LogLimits.payloadBytesMax {
+                throw .tooLarge(bytes: bytes, limit: LogLimits.payloadBytesMax)
+            }
         }
     }
 
-    private func checkOrder(_ batch: [GroupAppend]) {
-        index.withLock { groups in
-            var seen: Set<GroupID> = []
+    /// - Returns: for each part, what `GroupOutline.take` returns.
+    private func checkOrder(_ batch: [GroupAppend]) -> [(index: LogIndex, term: Term)?] {
+        index.withLock { table in
+            var outlines: [GroupID: GroupOutline] = [:]
+            var new = 0
+            var starts: [(index: LogIndex, term: Term)?] = []
+            starts.reserveCapacity(batch.count)
             for part in batch {
                 let id = part.group
-                precondition(seen.insert(id).inserted, "group \(id) twice in one batch")
-                let group = groups[id] ?? GroupIndex()
-                if let state = part.hardState {
-                    precondition(
-                        state.term >= group.hardState.term,
-                        "group \(id): term \(group.hardState.term) falls to \(state.term)")
+                if outlines[id] == nil {
+                    let known = table.groups[id]
+                    if known == nil { new += 1 }
+                    outlines[id] = GroupOutline(id, known ?? GroupIndex())
                 }
-                if let from = part.replaceFrom {
-                    precondition(
-                        from > group.start && from <= group.last.next,
-                        "group \(id): replace from \(from) in \(group.start)...\(group.last)")
-                }
-                var next = part.replaceFrom ?? group.last.next
-                var term = group.term(of: next.previous) ?? .zero
-                for entry in part.entries {
-                    precondition(
-                        entry.index == next && entry.term >= term,
-                        "group \(id): entry \(entry.index) of term \(entry.term) where "
-                            + "\(next) of term \(term) or later follows")
-                    next = next.next
-                    term = entry.term
-                }
+                starts.append(outlines[id]!.take(part))
             }
             precondition(
-                groups.count + seen.count(where: { groups[$0] == nil }) <= LogLimits.groupsMax,
+                table.groups.count + new <= LogLimits.groupsMax,
                 "more than \(LogLimits.groupsMax) groups")
+            return starts
         }
     }
 
     // MARK: - Any thread
 
-    /// Entries from `from` through at most `through`, as many as fit into `maxBytes` of payload,
-    /// and at least one. Checksums and identity are verified on every read.
+    /// Entries from `from` through at most `through`, as many as fit into `maxBytes` of payload and
+    /// can be read, and at least one. Checksums and identity are verified on every read.
     ///
-    /// - Throws: `unavailable` when `from` is not in the log or `through` is past its end.
+    /// - Throws: `unavailable` when `from` is not in the log or `through` is past its end;
+    ///   `corruption` that names entry `from` when its content is lost.
     package func entries(
         of group: GroupID, from: LogIndex, through: LogIndex, maxBytes: Int
     ) throws(LogError) -> [LogEntry] {
         precondition(from <= through, "entries \(from)...\(through) of group \(group)")
-        let (locations, terms) = try index.withLock { groups throws(LogError) in
-            let known = groups[group] ?? GroupIndex()
+        let (locations, terms) = try locate(group, from, through, maxBytes: maxBytes)
+        do {
+            return try reader.entries(of: group, from: from, terms: terms, at: locations)
+        } catch {
+            // The log thread may have replaced or truncated entries, and removed their segment,
+            // between the look-up and the read. What is still in its place did fail.
+            try checkInPlace(locations, of: group, from: from)
+            guard locations.count > 1 else { throw error }
+        }
+        // Something among them failed. One by one it gets its name, and does not keep others back.
+        var entries: [LogEntry] = []
+        for position in locations.indices {
+            let index = from + UInt64(position)
+            do {
+                entries += try reader.entries(
+                    of: group, from: index, terms: [terms[position]], at: [locations[position]])
+            } catch {
+                try checkInPlace([locations[position]], of: group, from: index)
+                if entries.isEmpty { throw error }
+                break
+            }
+        }
+        return entries
+    }
+
+    private func locate(
+        _ group: GroupID, _ from: LogIndex, _ through: LogIndex, maxBytes: Int
+    ) throws(LogError) -> ([EntryLocation], [Term]) {
+        try index.withLock { table throws(LogError) in
+            let known = table.groups[group] ?? GroupIndex()
             guard known.contains(from), known.contains(through) else {
                 throw .unavailable(
                     group: group, index: known.contains(from) ? through : from,
-                    first: known.base.next, last: known.last)
+                    first: known.start.index.next, last: known.last)
             }
             var locations: [EntryLocation] = []
             var terms: [Term] = []
@@ -223,44 +267,77 @@ package final class ReplicatedLog: Sendable {
             var next = from
             while next <= through {
                 let location = known.location(of: next)
+                if location.isDamaged { break }
                 bytes += Int(location.length) - RecordHeader.size
                 if bytes > maxBytes, !locations.isEmpty { break }
                 locations.append(location)
-                terms.append(known.term(of: next) ?? .zero)
+                terms.append(known.term(of: next))
                 next = next.next
             }
+            guard !locations.isEmpty else {
+                throw .corruption(
+                    LogCorruption(
+                        reason: .entryDamaged, segment: SegmentNumber(0), offset: 0,
+                        damage: [.init(group: group, indexes: from...from)]))
+            }
             return (locations, terms)
-        }
-        do {
-            return try reader.entries(of: group, from: from, terms: terms, at: locations)
-        } catch {
-            // The log thread may have replaced or truncated entries, and removed their segment,
-            // between the look-up and the read. What is still in its place did fail.
-            try checkInPlace(locations, of: group, from: from)
-            throw error
         }
     }
 
     private func checkInPlace(
         _ locations: [EntryLocation], of group: GroupID, from: LogIndex
     ) throws(LogError) {
-        try index.withLock { groups throws(LogError) in
-            let known = groups[group] ?? GroupIndex()
+        try index.withLock { table throws(LogError) in
+            let known = table.groups[group] ?? GroupIndex()
             for (offset, location) in locations.enumerated() {
                 let index = from + UInt64(offset)
                 guard known.contains(index), known.location(of: index) == location else {
                     throw .unavailable(
-                        group: group, index: index, first: known.base.next, last: known.last)
+                        group: group, index: index, first: known.start.index.next,
+                        last: known.last)
                 }
             }
         }
     }
 
+    /// A read has met an entry whose content is lost: from now on it counts as damaged, until
+    /// `GroupAppend.repaired` brings it back. Not written down: opening the log finds it again.
+    package func noteDamage(of group: GroupID, at index: LogIndex) {
+        self.index.withLock { $0.noteDamage(of: group, at: index) }
+    }
+
+    /// As `RecoveredGroup.damaged`, now.
+    package func damaged(of group: GroupID) -> [ClosedRange<LogIndex>] {
+        index.withLock { $0.groups[group]?.damaged ?? [] }
+    }
+
     /// The first and last index of a group's log; first is one past last when it is empty.
     package func bounds(of group: GroupID) -> (first: LogIndex, last: LogIndex) {
-        index.withLock { groups in
-            let known = groups[group] ?? GroupIndex()
-            return (known.base.next, known.last)
+        index.withLock { table in
+            let known = table.groups[group] ?? GroupIndex()
+            return (known.start.index.next, known.last)
+        }
+    }
+}
+
+extension GroupAppend {
+    /// Whether entries go, or go elsewhere.
+    fileprivate var mayFreeSegments: Bool {
+        isReset || start != nil || replaceFrom != nil || !repaired.isEmpty
+    }
+}
+
+extension IndexChange {
+    /// The change once the batch has its place.
+    func placed(in segment: SegmentNumber, at sector: UInt32) -> IndexChange {
+        switch self {
+        case .entry(var place):
+            place.location = place.location.placed(in: segment, at: sector)
+            return .entry(place)
+        case .repaired(var place):
+            place.location = place.location.placed(in: segment, at: sector)
+            return .repaired(place)
+        case .reset, .start, .hardState, .replaceFrom, .peer, .trusted, .standing: return self
         }
     }
 }

@@ -6,9 +6,9 @@ import Primitives
 /// | Offset | Bytes | Field |
 /// |---|---|---|
 /// | 0 | 8 | magic, `SPINELOG` in ASCII |
-/// | 8 | 2 | format version, 1 |
+/// | 8 | 2 | format version, 2 |
 /// | 10 | 2 | sector size, 512 |
-/// | 12 | 4 | zero |
+/// | 12 | 4 | flags: 1 the log begins anew here, 2 groups may have been forgotten |
 /// | 16 | 8 | segment number |
 /// | 24 | 8 | segment size in bytes |
 /// | 32 | 8 | cluster |
@@ -17,7 +17,9 @@ import Primitives
 /// | 56 | 8 | sequence of the segment's first batch |
 /// | 64 | 8 | durable sequence: every batch up to this one had been synced |
 package struct SegmentHeader: Hashable, Sendable {
-    package static let version: UInt16 = 1
+    package static let version: UInt16 = 2
+    private static let restartsFlag: UInt32 = 1
+    private static let lacksFlag: UInt32 = 2
     static let magic: [UInt8] = Array("SPINELOG".utf8)
 
     package var number: SegmentNumber
@@ -26,10 +28,15 @@ package struct SegmentHeader: Hashable, Sendable {
     package var epoch: UInt64
     package var firstSequence: UInt64
     package var durableSequence: UInt64
+    /// The segments before this one may be damaged: its checkpoint stands for what they held.
+    package var restarts: Bool
+    /// Groups may have been in the log that are not in it any more.
+    package var mayLackGroups: Bool
 
     package init(
         number: SegmentNumber, bytes: Int, identity: LogIdentity, epoch: UInt64,
-        firstSequence: UInt64, durableSequence: UInt64
+        firstSequence: UInt64, durableSequence: UInt64, restarts: Bool = false,
+        mayLackGroups: Bool = false
     ) {
         self.number = number
         self.bytes = bytes
@@ -37,6 +44,8 @@ package struct SegmentHeader: Hashable, Sendable {
         self.epoch = epoch
         self.firstSequence = firstSequence
         self.durableSequence = durableSequence
+        self.restarts = restarts
+        self.mayLackGroups = mayLackGroups
     }
 
     /// The sealed sector.
@@ -45,7 +54,7 @@ package struct SegmentHeader: Hashable, Sendable {
         writer.writeRaw(Self.magic)
         writer.write(Self.version)
         writer.write(UInt16(Sector.size))
-        writer.write(UInt32(0))
+        writer.write((restarts ? Self.restartsFlag : 0) | (mayLackGroups ? Self.lacksFlag : 0))
         writer.write(number.rawValue)
         writer.write(UInt64(bytes))
         writer.write(identity.cluster.rawValue)
@@ -72,7 +81,9 @@ package struct SegmentHeader: Hashable, Sendable {
         else { return .failure(.notAHeader) }
         let found: UInt16 = sector.integer(at: 8)
         guard found == version else { return .failure(.unsupportedVersion(found)) }
+        let flags: UInt32 = sector.integer(at: 12)
         guard sector.integer(at: 10, as: UInt16.self) == UInt16(Sector.size),
+            flags <= restartsFlag | lacksFlag,
             let bytes = Int(exactly: sector.integer(at: 24, as: UInt64.self))
         else { return .failure(.notAHeader) }
         let header = SegmentHeader(
@@ -80,7 +91,8 @@ package struct SegmentHeader: Hashable, Sendable {
             identity: LogIdentity(
                 cluster: ClusterID(sector.integer(at: 32)), node: NodeID(sector.integer(at: 40))),
             epoch: sector.integer(at: 48), firstSequence: sector.integer(at: 56),
-            durableSequence: sector.integer(at: 64))
+            durableSequence: sector.integer(at: 64), restarts: flags & restartsFlag != 0,
+            mayLackGroups: flags & lacksFlag != 0)
         return .success(header)
     }
 }

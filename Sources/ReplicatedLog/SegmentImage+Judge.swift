@@ -25,9 +25,7 @@ extension SegmentImage {
                 state(sector) == .rotten ? .sectorRotten : .contradiction
             return .corrupt(corruption(batch, reason, at: cursor))
         }
-        let empty = (cursor.dataEnd..<cursor.identifiersStart).allSatisfy {
-            withSector($0) { Sector.isZero($0) }
-        }
+        let empty = (cursor.dataEnd..<cursor.identifiersStart).allSatisfy { isZero($0) }
         return empty ? .end : .torn
     }
 
@@ -50,7 +48,7 @@ extension SegmentImage {
         let sector = batch.firstAlien ?? batch.firstLost ?? cursor.dataEnd
         let rotten = state(sector) == .rotten
         return LogCorruption(
-            reason: rotten ? .sectorRotten : reason, segment: header.number,
+            reason: rotten ? .sectorRotten : reason, segment: number,
             offset: sector * Sector.size, damage: batch.damage)
     }
 
@@ -123,7 +121,7 @@ extension SegmentImage {
                 let first = identifier.offset / Sector.contentSize
                 let last = (identifier.offset + identifier.length - 1) / Sector.contentSize
                 guard badData.contains(where: { (first...last).contains($0) }) else { continue }
-                let isEntry = identifier.kind == .entry
+                let isEntry = identifier.kind.isEntry
                 records.append((identifier.group, isEntry ? identifier.index : nil))
             }
             if badData.isEmpty, readable.count < identifiers.count, let head {
@@ -137,35 +135,34 @@ extension SegmentImage {
                             UnsafeRawBufferPointer(rebasing: raw[offset...]))
                     {
                         if !known.contains(offset) {
-                            let isEntry = record.kind == .entry
+                            let isEntry = record.kind.isEntry
                             records.append((record.group, isEntry ? record.index : nil))
                         }
                         offset += record.length
                     }
                 }
             }
-            return merged(records)
+            return LogCorruption.Damage.merged(
+                records.map {
+                    LogCorruption.Damage(group: $0.group, indexes: $0.index.map { $0...$0 })
+                })
         }
+    }
+}
 
-        private static func merged(
-            _ records: [(group: GroupID, index: LogIndex?)]
-        ) -> [LogCorruption.Damage] {
-            var ranges: [GroupID: ClosedRange<LogIndex>?] = [:]
-            for (group, index) in records {
-                let range = ranges[group] ?? nil
-                let one = index.map { $0...$0 }
-                if let range, let one {
-                    ranges[group] =
-                        min(
-                            range.lowerBound, one.lowerBound)...max(
-                            range.upperBound, one.upperBound)
-                } else {
-                    ranges[group] = .some(range ?? one)
-                }
-            }
-            return ranges.sorted { $0.key < $1.key }.map {
-                LogCorruption.Damage(group: $0.key, indexes: $0.value)
+extension LogCorruption.Damage {
+    /// One for each group, which spans all of its entries.
+    static func merged(_ parts: [Self]) -> [Self] {
+        var ranges: [GroupID: ClosedRange<LogIndex>?] = [:]
+        for part in parts {
+            let range = ranges[part.group] ?? nil
+            if let range, let more = part.indexes {
+                let first = min(range.lowerBound, more.lowerBound)
+                ranges[part.group] = first...max(range.upperBound, more.upperBound)
+            } else {
+                ranges[part.group] = .some(range ?? part.indexes)
             }
         }
+        return ranges.sorted { $0.key < $1.key }.map { Self(group: $0.key, indexes: $0.value) }
     }
 }

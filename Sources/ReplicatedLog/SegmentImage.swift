@@ -2,9 +2,20 @@ import Primitives
 
 /// One segment read whole, for recovery.
 struct SegmentImage: Sendable {
-    let header: SegmentHeader
+    let number: SegmentNumber
     let bytes: Bytes
     let codec: SectorCodec
+    /// Sectors that the device cannot read: as good as rotten.
+    let unreadable: Set<Int>
+
+    init(
+        _ number: SegmentNumber, bytes: Bytes, identity: LogIdentity, unreadable: Set<Int> = []
+    ) {
+        self.number = number
+        self.bytes = bytes
+        self.unreadable = unreadable
+        codec = SectorCodec(identity: identity, segment: number)
+    }
 
     var sectorCount: Int { bytes.count / Sector.size }
 
@@ -41,8 +52,13 @@ struct SegmentImage: Sendable {
         }
     }
 
+    func isZero(_ number: Int) -> Bool {
+        !unreadable.contains(number) && withSector(number) { Sector.isZero($0) }
+    }
+
     func state(_ number: Int) -> Sector.State {
-        withSector(number) { codec.state(of: $0, number: UInt32(number)) }
+        if unreadable.contains(number) { return .rotten }
+        return withSector(number) { codec.state(of: $0, number: UInt32(number)) }
     }
 
     /// The batch head in a sector, when one of this log stands there.
@@ -95,7 +111,8 @@ struct SegmentImage: Sendable {
                 sector.durableSequence == header.durableSequence,
                 sector.batchSector == UInt32(cursor.dataEnd),
                 sector.batchSectors == UInt32(header.dataSectors),
-                sector.part == UInt16(part), sector.parts == UInt16(parts)
+                sector.part == UInt16(part), sector.parts == UInt16(parts),
+                sector.kind == header.kind
             else { return .contradiction }
             identifiers += sector.identifiers
         }
@@ -123,10 +140,7 @@ struct SegmentImage: Sendable {
             for identifier in identifiers {
                 let record = UnsafeRawBufferPointer(rebasing: raw[offset...])
                 guard let header = RecordHeader(record),
-                    identifier
-                        == RecordIdentifier(
-                            kind: header.kind, group: header.group, index: header.index,
-                            term: header.term, offset: offset, length: header.length),
+                    identifier == RecordIdentifier(header, offset: offset),
                     let change = change(
                         header, record: record, offset: offset, firstSector: firstSector)
                 else { return nil }
@@ -137,17 +151,20 @@ struct SegmentImage: Sendable {
         }
     }
 
-    private func change(
+    /// What a record changes; `nil` when its payload is not one of its kind.
+    func change(
         _ record: RecordHeader, record raw: UnsafeRawBufferPointer, offset: Int, firstSector: Int
     ) -> IndexChange? {
         let payload = UnsafeRawBufferPointer(rebasing: raw[RecordHeader.size..<record.length])
         switch record.kind {
-        case .entry:
+        case .entry, .repaired:
             let location = EntryLocation(
                 segment: 0, offset: UInt32(offset), length: UInt32(record.length))
-            return .entry(
-                record.index, record.term,
-                location.placed(in: header.number, at: UInt32(firstSector)))
+            let place = EntryPlace(
+                index: record.index, term: record.term,
+                isConfiguration: record.detail == PayloadKind.configuration,
+                location: location.placed(in: number, at: UInt32(firstSector)))
+            return record.kind == .entry ? .entry(place) : .repaired(place)
         case .hardState:
             guard payload.isEmpty || payload.count == 8 else { return nil }
             return .hardState(
@@ -158,11 +175,33 @@ struct SegmentImage: Sendable {
         case .replaceFrom:
             return payload.isEmpty ? .replaceFrom(record.index) : nil
         case .groupStart:
-            guard payload.count == 16 else { return nil }
+            guard payload.count >= 24 else { return nil }
+            let start = LogStart(
+                index: record.index, term: record.term, timestamp: record.timestamp,
+                configuration: Bytes(payload[24...]),
+                configurationIndex: LogIndex(payload.integer(at: 16)),
+                replacesAll: record.detail == RecordDetail.replacesAll)
             return .start(
-                record.index, record.term, record.timestamp,
-                lastIndex: LogIndex(payload.integer(at: 0)),
+                start, lastIndex: LogIndex(payload.integer(at: 0)),
                 lastTerm: Term(payload.integer(at: 8)))
+        case .peer:
+            guard payload.count == 16 else { return nil }
+            return .peer(
+                PeerRecord(
+                    replica: ReplicaID(payload.integer(at: 0)),
+                    incarnation: payload.integer(at: 8), lastIndex: record.index,
+                    lastTerm: record.term))
+        case .reset: return payload.isEmpty ? .reset : nil
+        case .trusted: return payload.isEmpty ? .trusted : nil
+        case .standing: return GroupStanding(record, payload: payload).map { .standing($0) }
         }
+    }
+}
+
+extension RecordIdentifier {
+    init(_ header: RecordHeader, offset: Int) {
+        self.init(
+            kind: header.kind, detail: header.detail, group: header.group, index: header.index,
+            term: header.term, offset: offset, length: header.length)
     }
 }

@@ -97,6 +97,8 @@ struct SegmentReader: Sendable {
         var end = start
         while end + 1 < locations.endIndex,
             locations[end + 1].segment == locations[start].segment,
+            // Repaired entries may stand anywhere.
+            locations[end + 1].offset > locations[end].offset,
             (locations[end + 1].lastSector - locations[start].firstSector + 1) * Sector.size
                 <= LogLimits.readBytesTarget
         {

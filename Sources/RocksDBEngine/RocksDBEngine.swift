@@ -119,6 +119,13 @@ package final class RocksDBEngine: StorageEngine {
         return rocksdb_shim_int_property(handle, "rocksdb.cur-size-all-mem-tables")
     }
 
+    /// Whether tables are being merged in the background, or are about to be.
+    package var isCompacting: Bool {
+        requireOpen()
+        return rocksdb_shim_int_property(handle, "rocksdb.compaction-pending") > 0
+            || rocksdb_shim_int_property(handle, "rocksdb.num-running-compactions") > 0
+    }
+
     func requireOpen() {
         precondition(!isClosed.load(ordering: .acquiring), "RocksDBEngine: used after close")
     }

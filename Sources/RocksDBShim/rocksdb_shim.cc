@@ -1,6 +1,7 @@
 #include "rocksdb_shim.h"
 
 #include "diagnostics_log.h"
+#include "file_checks.h"
 
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
@@ -135,11 +136,6 @@ rocksdb::Options make_options(
     return options;
 }
 
-bool has_suffix(const std::string &name, const char *suffix) {
-    const size_t count = strlen(suffix);
-    return name.size() >= count && name.compare(name.size() - count, count, suffix) == 0;
-}
-
 /// What is in the directory. Data is only ever in table files. A first start that was cut short
 /// leaves MANIFEST-000001 and no CURRENT; any other MANIFEST comes from a database in use.
 rocksdb_shim_found look(rocksdb::Env *env, const std::string &path) {
@@ -228,6 +224,10 @@ rocksdb_shim_status rocksdb_shim_open(
         }
         Status made = make_directory(env, path);
         if (!made.ok()) return make_status(made);
+    }
+    if (*found == rocksdb_shim_found_database) {
+        Status checked = check_files(env, path);
+        if (!checked.ok()) return make_status(checked);
     }
     auto errors = std::make_shared<BackgroundErrors>();
     rocksdb::Options options = make_options(*settings, errors);

@@ -6,20 +6,34 @@ import Synchronization
 /// those of `SortedBytesMap`, fit for some 100,000 keys: a view costs nothing, the first commit
 /// after it some 20 µs.
 ///
-/// Fault model. It keeps what RocksDB without a write-ahead log keeps, and fails as it fails:
+/// Fault model. It keeps what RocksDB without a write-ahead log keeps, and fails as it fails. Each
+/// outcome that a corpus of damaged RocksDB directories shows (docs/formats/storage-damage.md) can
+/// be brought about:
 /// - A crash keeps a prefix of the committed batches that holds at least what the last `flush` and
 ///   `writeBack` covered. A batch is never torn, and the prefix has no holes.
 /// - Bytes reach the disk without a flush too: `writeBack` is a memtable written in the background.
 ///   It happens by itself when `unflushedBatchesMax` batches wait.
-/// - An injected error fails one call. A failed commit changes nothing. After a failed commit or
-///   flush every later one fails in the same way until `restart` or `crash`, as after RocksDB's
-///   background errors; reads go on.
-/// - A damaged value is found by whoever reads it: `.corruption`, from an iterator that stands on
-///   it too. Views made before the damage still read the value, as from a block cache. A put or a
-///   delete of the key ends the damage.
-/// - With `verifiesChecksums` off, damaged values are returned as they are: what a store above must
-///   then find by itself.
-/// Not modelled: damage to keys, to whole blocks or to files, a slow disk, lost flushes.
+/// - An injected error fails one call. A failed commit changes nothing. After a failed commit,
+///   flush, write-back or compaction every later commit and flush fails in the same way until the
+///   engine is opened again, as after RocksDB's background errors; reads go on, and nothing more
+///   reaches the disk.
+/// - On a full disk (`fillDisk`) flushes, write-backs and opening fail; commits go to memory until
+///   the first of these has failed. Room alone (`freeSpace`) mends nothing: it must be opened again.
+/// - The disk can be damaged while the engine runs or is stopped (`MemoryEngine+Damage.swift`): one
+///   value, a block of adjacent keys, all of it; keys lost and values stale in silence, a flush lost
+///   in silence, with older values and deleted keys back; the whole disk as it was some flushes ago; a store that
+///   refuses to open. `MemoryDamage` names them, for injection by chance.
+/// - What is damaged is found by whoever reads it: an error from `value(for:)`, and from an iterator
+///   that would step on it. Views made before the damage read on, as from a block cache. What was
+///   committed since is read; an iterator still fails at a damaged block, whatever was written over
+///   it, because it must read the block to pass it.
+/// - `compact` reads all, as a compaction in the background may at any time: it finds every damage.
+/// - With `verifiesChecksums` off, damaged values are returned as they are, with flipped bits: what
+///   a store above must then find by itself.
+///
+/// Not modelled: time (a slow disk is the caller's delay around a call, a stall its waiting), keys
+/// that become other keys, damage that mends itself or spreads by a compaction. Of a key that is not
+/// there RocksDB may need a damaged block to say so, and fail: here it always says so.
 package final class MemoryEngine: StorageEngine {
     /// Calls that can be made to fail.
     package enum FaultPoint: Hashable, Sendable {
@@ -27,29 +41,31 @@ package final class MemoryEngine: StorageEngine {
         case flush
         /// `value(for:)`, `persistedValue(for:)`, and each positioning of an iterator.
         case read
+        /// Each positioning of an iterator.
+        case iterate
     }
 
-    fileprivate struct State {
-        /// What is committed.
+    struct State {
+        /// What is committed: what is on the disk, and `unflushed` over it.
         var current = SortedBytesMap()
-        /// What is on stable storage: `current` without `unflushed`.
-        var persisted = SortedBytesMap()
+        var disk = MemoryDisk()
         var unflushed: [WriteBatch] = []
         var injections: [Injection] = []
-        /// Set by the first failed commit or flush.
+        /// Set by the first failed write.
         var failure: StorageError?
-        var isClosed = false
+        /// By `close` or a loss of power.
+        var isStopped = false
     }
 
-    fileprivate struct Injection {
+    struct Injection {
         var point: FaultPoint
         var error: StorageError
         var callsBefore: Int
     }
 
-    private let state: Mutex<State>
-    private let verifiesChecksums: Bool
-    private let unflushedBatchesMax: Int
+    let state: Mutex<State>
+    let verifiesChecksums: Bool
+    let unflushedBatchesMax: Int
 
     /// - Parameter unflushedBatchesMax: at this many batches that a crash could lose, all are
     ///   written back.
@@ -60,11 +76,11 @@ package final class MemoryEngine: StorageEngine {
         state = Mutex(State())
     }
 
-    /// The successor of an engine that was closed or crashed, over what is left.
-    private init(of disk: SortedBytesMap, like other: MemoryEngine) {
+    /// The successor of an engine that was stopped, over what is left.
+    init(of disk: MemoryDisk, like other: MemoryEngine) {
         verifiesChecksums = other.verifiesChecksums
         unflushedBatchesMax = other.unflushedBatchesMax
-        state = Mutex(State(current: disk, persisted: disk))
+        state = Mutex(State(current: disk.image.entries, disk: disk))
     }
 
     package func commit(_ batch: WriteBatch) throws(StorageError) {
@@ -73,56 +89,35 @@ package final class MemoryEngine: StorageEngine {
             try state.write(.commit)
             state.current.apply(batch)
             state.unflushed.append(batch)
-            if state.unflushed.count >= unflushedBatchesMax { state.persistAll() }
+            // What fails in the background is told to the next call.
+            if state.unflushed.count >= unflushedBatchesMax {
+                state.writeBack(state.unflushed.count)
+            }
         }
     }
 
     package func makeReadView() throws(StorageError) -> any ReadView {
         try withState { state throws(StorageError) in
-            MemoryReadView(engine: self, entries: state.current)
+            MemoryReadView(
+                engine: self, entries: state.current, blocks: state.disk.image.blocks)
         }
     }
 
     package func flush() throws(StorageError) {
-        try withState { state throws(StorageError) in
-            try state.write(.flush)
-            state.persistAll()
-        }
+        try withState { state throws(StorageError) in try state.flush() }
     }
 
     package func persistedValue(for key: Bytes) throws(StorageError) -> Bytes? {
         try withState { state throws(StorageError) in
-            try state.read()
-            return try checkedValue(of: state.persisted.entry(for: key))
+            try state.read(.read)
+            return try checkedValue(of: state.disk.image.entries.entry(for: key))
         }
     }
 
     package func close() throws(StorageError) {
         try withState { state throws(StorageError) in
-            state.isClosed = true
-            try state.write(.flush)
-            state.persistAll()
-        }
-    }
-
-    /// Opens again what `close` left. The engine must be closed.
-    package func restart() -> MemoryEngine {
-        state.withLock { state in
-            precondition(state.isClosed, "MemoryEngine: restart of an engine that is open")
-            return MemoryEngine(of: state.persisted, like: self)
-        }
-    }
-
-    /// Stops the engine as a loss of power would, and opens what is left of it.
-    ///
-    /// - Parameter seed: decides how many of the unflushed batches reached the disk.
-    package func crash(seed: UInt64) -> MemoryEngine {
-        var generator = SeededGenerator(seed: seed)
-        return state.withLock { state in
-            precondition(!state.isClosed, "MemoryEngine: crash of an engine that is closed")
-            state.isClosed = true
-            state.persist(Int.random(in: 0...state.unflushed.count, using: &generator))
-            return MemoryEngine(of: state.persisted, like: self)
+            state.isStopped = true
+            try state.flush()
         }
     }
 
@@ -132,12 +127,15 @@ package final class MemoryEngine: StorageEngine {
             precondition(
                 (0...state.unflushed.count).contains(batches),
                 "writeBack of \(batches) of \(state.unflushed.count) batches")
-            state.persist(batches)
+            state.writeBack(batches)
         }
     }
 
     /// How many batches a crash could lose.
     package var unflushedBatches: Int { state.withLock { $0.unflushed.count } }
+
+    /// What commits and flushes throw from now on, if one has failed.
+    package var writeFailure: StorageError? { state.withLock { $0.failure } }
 
     /// Makes one call fail.
     /// - Parameter callsBefore: how many calls of this kind succeed first.
@@ -148,38 +146,16 @@ package final class MemoryEngine: StorageEngine {
         }
     }
 
-    /// Flips one bit of a value that is on stable storage.
-    ///
-    /// - Parameter bit: taken modulo the bits of the value. An empty value is damaged all the same.
-    /// - Returns: false when no such value is there, or a newer one is in memory.
-    package func damageValue(for key: Bytes, bit: Int = 0) -> Bool {
-        state.withLock { state in
-            guard var entry = state.persisted.entry(for: key),
-                state.current.entry(for: key)?.value == entry.value
-            else { return false }
-            if !entry.value.isEmpty {
-                let bit = bit % (entry.value.count * 8)
-                entry.value[bit / 8] ^= 1 << (bit % 8)
-            }
-            entry.isDamaged = true
-            state.persisted.put(entry)
-            state.current.put(entry)
-            return true
-        }
-    }
-
     // Shared with its views and iterators.
 
     /// Throws the error injected for a read, if it is due.
-    func read() throws(StorageError) {
-        try withState { state throws(StorageError) in try state.read() }
+    func read(_ point: FaultPoint) throws(StorageError) {
+        try withState { state throws(StorageError) in try state.read(point) }
     }
 
     func checkedValue(of entry: SortedBytesMap.Entry?) throws(StorageError) -> Bytes? {
         guard let entry else { return nil }
-        if entry.isDamaged && verifiesChecksums {
-            throw .corruption("the value of key \(entry.key) does not match its checksum")
-        }
+        if verifiesChecksums, let damage = entry.damage { throw damage }
         return entry.value
     }
 
@@ -187,7 +163,7 @@ package final class MemoryEngine: StorageEngine {
         _ body: (inout State) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         let result = state.withLock { state -> Swift.Result<Result, StorageError> in
-            precondition(!state.isClosed, "MemoryEngine: used after close or crash")
+            precondition(!state.isStopped, "MemoryEngine: used after close or crash")
             do throws(StorageError) {
                 return .success(try body(&state))
             } catch {
@@ -200,32 +176,46 @@ package final class MemoryEngine: StorageEngine {
 
 extension MemoryEngine.State {
     /// To be called before a commit or a flush changes anything.
-    fileprivate mutating func write(_ point: MemoryEngine.FaultPoint) throws(StorageError) {
+    mutating func write(_ point: MemoryEngine.FaultPoint) throws(StorageError) {
         if let failure { throw failure }
-        failure = due(point)
+        failure = due([point])
         if let failure { throw failure }
     }
 
-    fileprivate mutating func read() throws(StorageError) {
-        if let error = due(.read) { throw error }
+    mutating func flush() throws(StorageError) {
+        try write(.flush)
+        writeBack(unflushed.count)
+        if let failure { throw failure }
     }
 
-    /// The injected error that fails this call.
-    private mutating func due(_ point: MemoryEngine.FaultPoint) -> StorageError? {
-        for i in injections.indices where injections[i].point == point {
+    mutating func read(_ point: MemoryEngine.FaultPoint) throws(StorageError) {
+        if let error = due(point == .read ? [.read] : [.read, point]) { throw error }
+    }
+
+    /// The injected error that fails this call, which counts as one of each point.
+    private mutating func due(_ points: [MemoryEngine.FaultPoint]) -> StorageError? {
+        for i in injections.indices where points.contains(injections[i].point) {
             if injections[i].callsBefore == 0 { return injections.remove(at: i).error }
             injections[i].callsBefore -= 1
         }
         return nil
     }
 
-    fileprivate mutating func persist(_ batches: Int) {
-        for batch in unflushed.prefix(batches) { persisted.apply(batch) }
+    /// The oldest batches reach the disk, or the engine has failed.
+    mutating func writeBack(_ batches: Int) {
+        if failure != nil { return }
+        if disk.isFull {
+            failure = MemoryDisk.noSpace
+            return
+        }
+        disk.persist(
+            unflushed.prefix(batches), result: batches == unflushed.count ? current : nil)
         unflushed.removeFirst(batches)
     }
 
-    fileprivate mutating func persistAll() {
-        persisted = current
-        unflushed.removeAll()
+    /// After the disk has changed beneath the batches that it does not hold.
+    mutating func rebuildCurrent() {
+        current = disk.image.entries
+        for batch in unflushed { current.apply(batch) }
     }
 }

@@ -6,11 +6,11 @@ import Primitives
 /// searches; a change moves part of one chunk, and the first one after a copy also copies the list
 /// of the n/64 or so chunks.
 struct SortedBytesMap: Sendable {
-    struct Entry: Sendable {
+    struct Entry: Equatable, Sendable {
         var key: Bytes
         var value: Bytes
-        /// The value does not match its checksum.
-        var isDamaged = false
+        /// What reading the value throws.
+        var damage: StorageError?
     }
 
     /// Where an entry is, as long as the map does not change.
@@ -31,6 +31,44 @@ struct SortedBytesMap: Sendable {
         guard let position = firstPosition(notBelow: key) else { return nil }
         let entry = self[position]
         return entry.key == key ? entry : nil
+    }
+
+    /// The entry that has so many before it, which must exist.
+    func entry(number: Int) -> Entry {
+        var rest = number
+        for chunk in chunks {
+            if rest < chunk.count { return chunk[rest] }
+            rest -= chunk.count
+        }
+        preconditionFailure("entry \(number) of \(count)")
+    }
+
+    /// The keys whose entries differ between two maps, in order, with both entries.
+    static func differences(
+        _ old: SortedBytesMap, _ new: SortedBytesMap
+    ) -> [(key: Bytes, old: Entry?, new: Entry?)] {
+        var differences: [(key: Bytes, old: Entry?, new: Entry?)] = []
+        var left = old.firstPosition(notBelow: [])
+        var right = new.firstPosition(notBelow: [])
+        while true {
+            let a = left.map { old[$0] }
+            let b = right.map { new[$0] }
+            guard let key = lesser(a?.key, b?.key) else { return differences }
+            let isInOld = a?.key == key
+            let isInNew = b?.key == key
+            if !(isInOld && isInNew && a == b) {
+                differences.append((key, isInOld ? a : nil, isInNew ? b : nil))
+            }
+            if isInOld, let at = left { left = old.position(after: at) }
+            if isInNew, let at = right { right = new.position(after: at) }
+        }
+    }
+
+    /// Nil is no key.
+    private static func lesser(_ one: Bytes?, _ other: Bytes?) -> Bytes? {
+        guard let one else { return other }
+        guard let other else { return one }
+        return other.lexicographicallyPrecedes(one) ? other : one
     }
 
     /// Nil: every key is below.
@@ -78,12 +116,15 @@ struct SortedBytesMap: Sendable {
         removeEntries(position.offset..<position.offset + 1, of: position.chunk)
     }
 
-    /// Removes the keys in `from..<to`.
-    mutating func removeRange(from: Bytes, to: Bytes) {
-        guard from.lexicographicallyPrecedes(to) else { return }
+    /// Removes the keys in `from..<to`; nil is unbounded.
+    mutating func removeRange(from: Bytes, to: Bytes?) {
+        if let to, !from.lexicographicallyPrecedes(to) { return }
         while let position = firstPosition(notBelow: from) {
             let chunk = chunks[position.chunk]
-            let end = chunk.partitionPoint { $0.key.lexicographicallyPrecedes(to) }
+            let end =
+                to.map { to in
+                    chunk.partitionPoint { $0.key.lexicographicallyPrecedes(to) }
+                } ?? chunk.count
             guard position.offset < end else { return }
             removeEntries(position.offset..<end, of: position.chunk)
         }

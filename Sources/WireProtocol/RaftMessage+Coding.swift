@@ -2,12 +2,6 @@ import Consensus
 import Primitives
 
 extension RaftMessage {
-    /// Bytes of the entries it carries, roughly as encoded; 0 without any.
-    package var entryBytes: Int {
-        guard case .appendRequest(let request) = kind else { return 0 }
-        return request.entries.reduce(0) { $0 + 48 + $1.payloadBytes }
-    }
-
     /// docs/formats/peer-protocol.md, "Raft messages".
     package func encode(into writer: inout ByteWriter) {
         writer.write(group.rawValue)
@@ -46,9 +40,11 @@ extension RaftMessage {
             writer.write(UInt8(8))
             writer.write(heartbeat.commitIndex.rawValue)
             writer.write(heartbeat.round)
-        case .heartbeatResponse(let round):
+            writer.write(heartbeat.hibernates)
+        case .heartbeatResponse(let round, let hibernates):
             writer.write(UInt8(9))
             writer.write(round)
+            writer.write(hibernates)
         case .commitNotice(let commitIndex):
             writer.write(UInt8(10))
             writer.write(commitIndex.rawValue)
@@ -65,6 +61,42 @@ extension RaftMessage {
             writer.write(reason.wireByte)
         case .staleTerm:
             writer.write(UInt8(14))
+        case .timeoutNow: writer.write(UInt8(15))
+        case .registration(let registration):
+            writer.write(UInt8(16))
+            registration.encode(into: &writer)
+        case .registrationAnswer(let incarnation, let start, let verdict):
+            writer.write(UInt8(17))
+            writer.write(incarnation)
+            writer.write(start)
+            verdict.encode(into: &writer)
+        case .memberRecords(let records):
+            writer.write(UInt8(18))
+            writer.writeVarint(UInt64(records.count))
+            for record in records { record.encode(into: &writer) }
+        case .snapshotNeeded(let minIndex, let sources):
+            writer.write(UInt8(19))
+            writer.write(minIndex.rawValue)
+            writer.writeVarint(UInt64(sources.count))
+            for source in sources { writer.write(source.rawValue) }
+        case .snapshotWanted(let minIndex):
+            writer.write(UInt8(20))
+            writer.write(minIndex.rawValue)
+        case .snapshotOffer(let metadata):
+            writer.write(UInt8(21))
+            metadata.encode(into: &writer)
+        case .entriesWanted(let wanted):
+            writer.write(UInt8(22))
+            writer.writeVarint(UInt64(wanted.count))
+            for run in wanted {
+                writer.write(run.first.rawValue)
+                writer.write(run.through.rawValue)
+                writer.write(run.term.rawValue)
+            }
+        case .entriesFound(let entries):
+            writer.write(UInt8(23))
+            writer.writeVarint(UInt64(entries.count))
+            for entry in entries { entry.encode(into: &writer) }
         }
     }
 
@@ -75,6 +107,19 @@ extension RaftMessage {
         let term = Term(try reader.read("term"))
         self.init(
             group: group, from: from, to: to, term: term, kind: try Self.readKind(&reader))
+    }
+
+    private static func readEntries(
+        _ reader: inout ByteReader
+    ) throws(DecodingFailure) -> [LogEntry] {
+        let at = reader.offset
+        let count = try reader.readCount("entries")
+        // An entry takes at least 31 bytes: a count that cannot be true reserves nothing.
+        guard count <= reader.remaining / 31 else { throw .invalid(field: "entries", offset: at) }
+        var entries: [LogEntry] = []
+        entries.reserveCapacity(count)
+        for _ in 0..<count { entries.append(try LogEntry(from: &reader)) }
+        return entries
     }
 
     private static func readKind(_ reader: inout ByteReader) throws(DecodingFailure) -> Kind {
@@ -88,14 +133,7 @@ extension RaftMessage {
             let previousIndex = LogIndex(try reader.read("previousIndex"))
             let previousTerm = Term(try reader.read("previousTerm"))
             let commitIndex = LogIndex(try reader.read("commitIndex"))
-            let count = try reader.readCount("entries")
-            // An entry takes at least 32 bytes: a count that cannot be true reserves nothing.
-            guard count <= reader.remaining / 32 + 1 else {
-                throw .invalid(field: "entries", offset: at)
-            }
-            var entries: [LogEntry] = []
-            entries.reserveCapacity(count)
-            for _ in 0..<count { entries.append(try LogEntry(from: &reader)) }
+            let entries = try readEntries(&reader)
             return .appendRequest(
                 AppendRequest(
                     previousIndex: previousIndex, previousTerm: previousTerm, entries: entries,
@@ -111,8 +149,11 @@ extension RaftMessage {
             return .heartbeat(
                 Heartbeat(
                     commitIndex: LogIndex(try reader.read("commitIndex")),
-                    round: try reader.read("round")))
-        case 9: return .heartbeatResponse(round: try reader.read("round"))
+                    round: try reader.read("round"),
+                    hibernates: try reader.readBool("hibernates")))
+        case 9:
+            return .heartbeatResponse(
+                round: try reader.read("round"), hibernates: try reader.readBool("hibernates"))
         case 10: return .commitNotice(commitIndex: LogIndex(try reader.read("commitIndex")))
         case 11: return .readIndexRequest(try ReadContext(from: &reader))
         case 12:
@@ -125,6 +166,38 @@ extension RaftMessage {
             }
             return .readIndexResponse(context, .refused(reason))
         case 14: return .staleTerm
+        case 15: return .timeoutNow
+        case 16: return .registration(try Registration(from: &reader))
+        case 17:
+            return .registrationAnswer(
+                incarnation: try reader.read("incarnation"), start: try reader.read("start"),
+                try RegistrationVerdict(from: &reader))
+        case 18:
+            var records: [PeerRecord] = []
+            for _ in 0..<(try reader.readCount("records")) {
+                records.append(try PeerRecord(from: &reader))
+            }
+            return .memberRecords(records)
+        case 19:
+            let minIndex = LogIndex(try reader.read("minIndex"))
+            var sources: [ReplicaID] = []
+            for _ in 0..<(try reader.readCount("sources")) {
+                sources.append(ReplicaID(try reader.read("source")))
+            }
+            return .snapshotNeeded(minIndex: minIndex, sources: sources)
+        case 20: return .snapshotWanted(minIndex: LogIndex(try reader.read("minIndex")))
+        case 21: return .snapshotOffer(try SnapshotMetadata(from: &reader))
+        case 22:
+            var wanted: [WantedEntries] = []
+            for _ in 0..<(try reader.readCount("wanted")) {
+                wanted.append(
+                    WantedEntries(
+                        first: LogIndex(try reader.read("first")),
+                        through: LogIndex(try reader.read("through")),
+                        term: Term(try reader.read("term"))))
+            }
+            return .entriesWanted(wanted)
+        case 23: return .entriesFound(try readEntries(&reader))
         default: throw .invalid(field: "message kind", offset: at)
         }
     }
@@ -134,12 +207,14 @@ extension VoteRequest {
     fileprivate func encode(into writer: inout ByteWriter) {
         writer.write(lastIndex.rawValue)
         writer.write(lastTerm.rawValue)
+        writer.write(isTransfer)
     }
 
     fileprivate init(from reader: inout ByteReader) throws(DecodingFailure) {
         self.init(
             lastIndex: LogIndex(try reader.read("lastIndex")),
-            lastTerm: Term(try reader.read("lastTerm")))
+            lastTerm: Term(try reader.read("lastTerm")),
+            isTransfer: try reader.readBool("isTransfer"))
     }
 }
 

@@ -17,7 +17,10 @@ final class Cluster {
         /// The state machine: every entry applied. A crash takes it back to `durablyApplied`.
         var applied: [LogEntry] = []
         var durablyApplied = 0
+        /// On the disk: rolled back with it.
         var incarnation: UInt64 = 0
+        /// In truth: no two starts draw the same chance.
+        var starts: UInt64 = 0
         /// While true nothing is synced by `settle`.
         var diskIsStuck = false
         /// While true nothing is applied by `settle`.
@@ -42,15 +45,22 @@ final class Cluster {
 
     init(
         _ count: Int, settings: RaftSettings = RaftSettings(heartbeatTicks: 2), seed: UInt64 = 1,
-        disks: [SimulatedDisk] = []
+        disks: [SimulatedDisk] = [], registers: Bool = false, members: [Member] = []
     ) {
+        var settings = settings
+        settings.registersStarts = registers
         self.settings = settings
         self.seed = seed
         let ids = (1...count).map { ReplicaID(UInt64($0)) }
-        configuration = Configuration(voters: ids)
+        configuration = Configuration(
+            voters: JointConfiguration(incoming: ids), members: members)
         nodes = ids.map { Node(id: $0) }
         for (i, disk) in disks.enumerated() { nodes[i].disk = disk }
         for id in 1...count { start(id) }
+        if registers {
+            settle()
+            sent = []
+        }
     }
 
     // Replicas are named by number, from 1, as in the thesis' figures.
@@ -71,16 +81,18 @@ final class Cluster {
     func start(_ id: Int) {
         precondition(self[id].raft == nil, "replica \(id) runs")
         self[id].incarnation += 1
-        let restored = RestoredState(
+        self[id].starts += 1
+        var restored = RestoredState(
             hardState: self[id].disk.hardState, configuration: configuration,
             log: self[id].disk.summary,
             appliedIndex: LogIndex(UInt64(self[id].durablyApplied)),
             incarnation: self[id].incarnation)
+        restored.peers = self[id].disk.peers
         do {
             self[id].raft = try RaftGroup(
                 group: .defaultKeyspace, replica: self[id].id, settings: settings,
                 restored: restored,
-                seed: seed &* 1_000_003 &+ UInt64(id) &* 101 &+ self[id].incarnation)
+                seed: seed &* 1_000_003 &+ UInt64(id) &* 101 &+ self[id].starts)
         } catch {
             checker.violations.append("replica \(id) cannot start: \(error)")
             return

@@ -9,7 +9,8 @@ import Testing
         var disk = ReplicationTests.disk(terms: [1, 1, 3])
         disk.hardState.commitIndex = LogIndex(2)
         var raft = try RaftGroup(
-            group: .defaultKeyspace, replica: ReplicaID(2), settings: RaftSettings(),
+            group: .defaultKeyspace, replica: ReplicaID(2),
+            settings: RaftSettings(registersStarts: false),
             restored: RestoredState(
                 hardState: disk.hardState, configuration: Cluster(3).configuration,
                 log: disk.summary, appliedIndex: LogIndex(2), incarnation: 1),
@@ -78,7 +79,7 @@ import Testing
             ),
             (
                 message(append(after: 3, term: 3, [entry(4, term: 3, .configuration([]))])),
-                .unsupportedConfigurationEntry(from: leader, at: LogIndex(4))
+                .unreadableConfiguration(from: leader, at: LogIndex(4))
             ),
             (
                 message(append(after: 2, term: 1, [entry(3, term: 2)])),

@@ -242,7 +242,8 @@ import Testing
     @Test("A replica that is no voter never campaigns (§4.2.1)")
     func learnersDoNotCampaign() throws {
         var raft = try RaftGroup(
-            group: .defaultKeyspace, replica: ReplicaID(4), settings: RaftSettings(),
+            group: .defaultKeyspace, replica: ReplicaID(4),
+            settings: RaftSettings(registersStarts: false),
             restored: RestoredState(
                 hardState: HardState(),
                 configuration: Configuration(

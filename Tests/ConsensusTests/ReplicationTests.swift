@@ -102,7 +102,8 @@ import Testing
         // (c): 1 leads term 4 and replicates its entry of term 2 at index 2 to a majority; 5 has
         // one of term 3 there and could still be elected.
         var raft = try RaftGroup(
-            group: .defaultKeyspace, replica: ReplicaID(1), settings: RaftSettings(),
+            group: .defaultKeyspace, replica: ReplicaID(1),
+            settings: RaftSettings(registersStarts: false),
             restored: RestoredState(
                 hardState: HardState(term: Term(3)), configuration: Cluster(5).configuration,
                 log: Self.disk(terms: [1, 2]).summary, appliedIndex: .zero, incarnation: 1),
@@ -123,7 +124,8 @@ import Testing
 
     @Test func aRejectionCountsOnce() throws {
         var raft = try RaftGroup(
-            group: .defaultKeyspace, replica: ReplicaID(1), settings: RaftSettings(),
+            group: .defaultKeyspace, replica: ReplicaID(1),
+            settings: RaftSettings(registersStarts: false),
             restored: RestoredState(
                 hardState: HardState(term: Term(3)), configuration: Cluster(3).configuration,
                 log: Self.disk(terms: [1, 2, 3, 3, 3]).summary, appliedIndex: .zero,
@@ -225,7 +227,8 @@ import Testing
     @Test("An acknowledgement of entries since replaced says nothing about the new ones (ABA)")
     func staleAcknowledgement() throws {
         var raft = try RaftGroup(
-            group: .defaultKeyspace, replica: ReplicaID(3), settings: RaftSettings(),
+            group: .defaultKeyspace, replica: ReplicaID(3),
+            settings: RaftSettings(registersStarts: false),
             restored: RestoredState(
                 hardState: HardState(), configuration: Cluster(3).configuration, log: .empty,
                 appliedIndex: .zero, incarnation: 1),

@@ -8,9 +8,14 @@ struct SimulatedDisk {
     var hardState = HardState()
     /// Entry `i` has index `i + 1`.
     var entries: [LogEntry] = []
+    var peers: [PeerRecord] = []
 
     mutating func write(_ work: AppendWork) {
         if let hardState = work.hardState { self.hardState = hardState }
+        for peer in work.peers {
+            peers.removeAll { $0.replica == peer.replica }
+            peers.append(peer)
+        }
         if let from = work.replacedFrom {
             entries.removeLast(entries.count - Int(from.previous.rawValue))
         }

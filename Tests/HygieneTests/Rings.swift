@@ -5,6 +5,7 @@ enum Rings {
     static let pure: [String: Set<String>] = [
         "Primitives": [],
         "Consensus": ["Primitives"],
+        "MultiRaft": ["Primitives", "Consensus"],
         "ReplicatedLog": ["Primitives"],
         "RecordModel": ["Primitives"],
         "StorageEngine": ["Primitives"],

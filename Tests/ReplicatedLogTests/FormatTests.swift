@@ -25,15 +25,24 @@ import Testing
     private func written() throws -> Bytes {
         let device = MemoryLogDevice()
         let (log, _, _) = try Fixture.open(device)
+        let start = LogStart(
+            index: LogIndex(7), term: Term(2),
+            timestamp: HybridTimestamp(microseconds: 1_600_000_000_000_000),
+            configuration: [0xC0, 0xC1], configurationIndex: LogIndex(5), replacesAll: true)
         let entry = LogEntry(
-            term: Term(3), index: LogIndex(1),
+            term: Term(3), index: LogIndex(8),
             timestamp: HybridTimestamp(microseconds: 1_700_000_000_000_000, logical: 2),
             semantics: SemanticsLevel(1), payload: .command(Bytes("hello".utf8)))
         try log.append([
             GroupAppend(
-                group: GroupID(1),
+                group: GroupID(1), start: start,
                 hardState: HardState(term: Term(3), vote: ReplicaID(0xB2), commitIndex: .zero),
-                entries: [entry])
+                entries: [entry],
+                peers: [
+                    PeerRecord(
+                        replica: ReplicaID(0xB2), incarnation: 4, lastIndex: LogIndex(8),
+                        lastTerm: Term(3))
+                ])
         ])
         try log.sync()
         return device.durableContents(of: SegmentNumber(1))
@@ -42,7 +51,7 @@ import Testing
     @Test func theWorkedExampleIsWhatIsWritten() throws {
         let (rows, _) = try example()
         let written = try written()
-        #expect(rows.count == 31)
+        #expect(rows.count == 44)
         for offset in stride(from: 0, to: written.count, by: 16) {
             let row = Bytes(written[offset..<offset + 16])
             let expected = rows[offset] ?? Bytes(repeating: 0, count: 16)
@@ -59,6 +68,9 @@ import Testing
         device.overwrite(SegmentNumber(1), at: 0, bytes)
         let (log, groups, _) = try Fixture.open(device)
         #expect(groups[GroupID(1)]?.hardState.vote == ReplicaID(0xB2))
+        #expect(groups[GroupID(1)]?.startConfiguration == [0xC0, 0xC1])
+        #expect(groups[GroupID(1)]?.startConfigurationIndex == LogIndex(5))
+        #expect(groups[GroupID(1)]?.peers.first?.incarnation == 4)
         let entry = try log.everything(of: GroupID(1))[0]
         #expect(entry.payload == .command(Bytes("hello".utf8)))
         #expect(entry.timestamp.logical == 2)
@@ -69,9 +81,10 @@ import Testing
         #expect(LogLimits.payloadBytesMax == 64 << 20 && text.contains("| 64 MiB |"))
         #expect(LogLimits.batchBytesTarget == 4 << 20 && text.contains("| 4 MiB, or"))
         #expect(LogLimits.batchRecordsTarget == 16_384 && text.contains("| 16,384 |"))
-        #expect(LogLimits.groupsMax == 4_096 && text.contains("| 4,096 |"))
+        #expect(LogLimits.groupsMax == 65_536 && text.contains("| 65,536 |"))
+        #expect(LogLimits.unnamedEntriesMax == 1 << 20 && text.contains("| 1,048,576 |"))
         #expect(LogLimits.readBytesTarget == 1 << 20 && text.contains("| 1 MiB |"))
         #expect(LogSettings().segmentBytes == 64 << 20)
-        #expect(SegmentHeader.version == 1)
+        #expect(SegmentHeader.version == 2)
     }
 }

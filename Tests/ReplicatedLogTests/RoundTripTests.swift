@@ -64,7 +64,8 @@ import Testing
                         TermRun(firstIndex: LogIndex(1), term: Term(2)),
                         TermRun(firstIndex: LogIndex(2), term: Term(3)),
                     ],
-                    lastTimestamp: HybridTimestamp(microseconds: 11, logical: .max)))
+                    lastTimestamp: HybridTimestamp(microseconds: 11, logical: .max),
+                    configurationEntries: [entries[1]]))
         #expect(groups[two]?.hardState == HardState())
         #expect(groups[two]?.lastIndex == LogIndex(40))
     }
@@ -203,13 +204,13 @@ import Testing
         let device = MemoryLogDevice()
         _ = try Fixture.open(device)
         var sector = Bytes(device.contents(of: SegmentNumber(1)).prefix(Sector.size))
-        sector[8] = 2
+        sector[8] = 3
         sector.withUnsafeMutableBytes {
             SectorCodec(identity: nil, segment: SegmentNumber(1))
                 .seal($0, number: 0, role: .segmentHeader, sequence: 0)
         }
         device.overwrite(SegmentNumber(1), at: 0, sector)
-        #expect(throws: LogError.unsupportedVersion(2, segment: SegmentNumber(1))) {
+        #expect(throws: LogError.unsupportedVersion(3, segment: SegmentNumber(1))) {
             try Fixture.open(device)
         }
     }

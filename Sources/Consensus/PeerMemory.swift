@@ -1,0 +1,84 @@
+import Primitives
+
+/// What a replica remembers of the other members of its group: at most one record for each.
+struct PeerMemory: Sendable {
+    /// Ascending.
+    private(set) var records: [PeerRecord]
+    /// The last registration heard of each in this run; at most one each.
+    private var heard: [(peer: ReplicaID, incarnation: UInt64, start: UInt64)] = []
+    /// Those whose record on disk is older; ascending.
+    private(set) var unwritten: [ReplicaID] = []
+
+    enum Judgement: Hashable, Sendable {
+        /// A start that is not remembered yet, with nothing against it.
+        case news
+        /// It has registered before.
+        case known
+        case startedTwice
+        case behind(PeerRecord)
+    }
+
+    init(_ restored: [PeerRecord]) {
+        records = restored.sorted { $0.replica < $1.replica }
+    }
+
+    func record(of peer: ReplicaID) -> PeerRecord? { records.first { $0.replica == peer } }
+
+    func isQuarantined(_ peer: ReplicaID) -> Bool {
+        record(of: peer)?.incarnation == PeerRecord.quarantined
+    }
+
+    /// - Parameter acknowledged: what this replica, as a leader, knows besides its record.
+    func judge(
+        _ registration: Registration, of peer: ReplicaID, acknowledged: PeerRecord?
+    ) -> Judgement {
+        var known = record(of: peer) ?? PeerRecord(unknown: peer)
+        if registration.incarnation == known.incarnation {
+            let last = heard.first { $0.peer == peer && $0.incarnation == known.incarnation }
+            guard let last else {
+                // What is remembered may be of this very start: the replica itself can tell.
+                return registration.isBehind(known) ? .behind(known) : .news
+            }
+            return last.start == registration.start ? .known : .startedTwice
+        }
+        if let acknowledged { known.raise(to: acknowledged) }
+        return registration.incarnation < known.incarnation || registration.isBehind(known)
+            ? .behind(known) : .news
+    }
+
+    mutating func registered(_ registration: Registration, of peer: ReplicaID) {
+        heard.removeAll { $0.peer == peer }
+        heard.append((peer, registration.incarnation, registration.start))
+        note(
+            PeerRecord(
+                replica: peer, incarnation: registration.incarnation, term: registration.term,
+                lastIndex: .zero, lastTerm: .zero))
+    }
+
+    /// What is known of a replica becomes this at least.
+    mutating func note(_ floor: PeerRecord) {
+        var record = record(of: floor.replica) ?? PeerRecord(unknown: floor.replica)
+        let before = record
+        record.raise(to: floor)
+        guard record != before else { return }
+        records.removeAll { $0.replica == floor.replica }
+        records.append(record)
+        records.sort { $0.replica < $1.replica }
+        if !unwritten.contains(floor.replica) {
+            unwritten = (unwritten + [floor.replica]).sorted()
+        }
+    }
+
+    /// The records that the disk does not have, which the caller writes.
+    mutating func takeUnwritten() -> [PeerRecord] {
+        defer { unwritten = [] }
+        return records.filter { unwritten.contains($0.replica) }
+    }
+
+    /// Forgets those that are members no more; a removed identifier never returns.
+    mutating func keep(_ isMember: (ReplicaID) -> Bool) {
+        records.removeAll { !isMember($0.replica) }
+        unwritten.removeAll { !isMember($0) }
+        heard.removeAll { !isMember($0.peer) }
+    }
+}

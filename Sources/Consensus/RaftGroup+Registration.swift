@@ -1,0 +1,143 @@
+import Primitives
+
+/// A replica's own start, and who knows of it.
+struct OwnStart: Sendable {
+    let registration: Registration
+    /// Of the peers, those that remember this start durably.
+    var answered: [ReplicaID] = []
+    /// The tick at which it was last told.
+    var toldAt: UInt64 = 0
+    /// Whether the peers had another record of this replica's own on disk.
+    let wasQuarantined: Bool
+}
+
+// The replica that has started: thesis §3.8 asks that a server restart from all that it had
+// persisted; here the peers check that it does (DESIGN, decision 7; why and how far: `Registration`).
+extension RaftGroup {
+    mutating func beginRegistration() {
+        switch standing {
+        case .quarantined:
+            effects.quarantined = ownStart.wasQuarantined ? .quarantinedBefore : .untrustedLog
+            announceQuarantine()
+        case .registering:
+            register()
+            concludeRegistration()
+        case .trusted: break
+        }
+    }
+
+    mutating func registrationTicked() {
+        guard settings.registersStarts || standing == .quarantined else { return }
+        let interval =
+            standing == .registering ? settings.heartbeatTicks : settings.electionTimeoutTicks
+        if ticks >= ownStart.toldAt + UInt64(interval) {
+            if standing == .quarantined { announceQuarantine() } else { register() }
+        }
+        concludeRegistration()
+    }
+
+    private mutating func register() {
+        ownStart.toldAt = ticks
+        var peers = otherVoters
+        if let leader, leader != replica, !peers.contains(leader) { peers.append(leader) }
+        for peer in peers where !ownStart.answered.contains(peer) { introduce(to: peer) }
+    }
+
+    /// What this replica promises counts with a peer only once that remembers this start.
+    func isHeard(by peer: ReplicaID) -> Bool {
+        standing == .trusted
+            && (!settings.registersStarts || ownStart.answered.contains(peer))
+    }
+
+    /// Instead of a promise that the peer could not place.
+    mutating func introduce(to peer: ReplicaID) {
+        guard standing != .quarantined else { return }
+        sendNow(.registration(ownStart.registration), to: peer)
+    }
+
+    mutating func receivedVerdict(
+        _ verdict: RegistrationVerdict, on incarnation: UInt64, start: UInt64, from peer: ReplicaID
+    ) {
+        let own = ownStart.registration
+        // An answer to an earlier start.
+        guard own.incarnation == incarnation, own.start == start else { return }
+        switch verdict {
+        case .registered: break
+        case .startedTwice:
+            quarantine(.startedTwice(of: peer))
+            return
+        case .quarantined(let record):
+            guard record.replica == replica else { return }
+            if proves(record) {
+                quarantine(.behindRecord(of: peer, record))
+                return
+            }
+        // A late copy of the registration met what this very start has done since.
+        }
+        if !ownStart.answered.contains(peer) { ownStart.answered.append(peer) }
+        concludeRegistration()
+    }
+
+    /// Whether this replica has forgotten what the record remembers: what it had done in earlier
+    /// starts it must have had when this one began, and what in this one it must have now.
+    func proves(_ record: PeerRecord) -> Bool {
+        let own = ownStart.registration
+        if record.incarnation != own.incarnation {
+            return record.incarnation > own.incarnation || own.isBehind(record)
+        }
+        let now = Registration(
+            incarnation: own.incarnation, start: own.start, term: term,
+            lastIndex: log.durableIndex, lastTerm: log.term(at: log.durableIndex) ?? .zero)
+        return now.isBehind(record)
+    }
+
+    /// All voters have answered; or a quorum has, itself included, and the others had an election
+    /// timeout. Whoever has no vote by its own log may not know who has: then its leader's answer
+    /// is enough.
+    mutating func concludeRegistration() {
+        guard standing == .registering else { return }
+        func answered(_ voter: ReplicaID) -> Bool {
+            voter == replica || ownStart.answered.contains(voter)
+        }
+        let voters = configuration.voters
+        let isComplete = otherVoters.allSatisfy(answered)
+        let hasQuorum = voters.outcome { answered($0) ? true : nil } == .won
+        let hasWaited = ticks >= UInt64(settings.electionTimeoutTicks)
+        let isLed = !voters.contains(replica) && (leader.map(answered) ?? false)
+        if isComplete || hasQuorum && hasWaited || isLed { standing = .trusted }
+    }
+
+    /// For good: over restarts by this replica's own record and by those of its peers.
+    mutating func quarantine(_ reason: QuarantineReason) {
+        guard standing != .quarantined else { return }
+        becomeFollower(term: term, leader: nil)
+        standing = .quarantined
+        effects.quarantined = reason
+        work.peers.append(
+            PeerRecord(
+                replica: replica, incarnation: PeerRecord.quarantined, lastIndex: .zero,
+                lastTerm: .zero))
+        announceQuarantine()
+    }
+
+    private mutating func announceQuarantine() {
+        ownStart.toldAt = ticks
+        var notice = ownStart.registration
+        notice.isQuarantined = true
+        for member in configuration.replicas where member != replica {
+            sendNow(.registration(notice), to: member)
+        }
+    }
+}
+
+extension RaftMessage.Kind {
+    /// Whether somebody elects, commits or reads on the sender's word.
+    var isPromise: Bool {
+        switch self {
+        case .voteResponse(granted: true), .preVoteResponse(granted: true),
+            .appendResponse(.accepted):
+            return true
+        default: return false
+        }
+    }
+}

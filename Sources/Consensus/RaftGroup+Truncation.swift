@@ -1,0 +1,73 @@
+import Primitives
+
+// The log's front goes once nobody needs it.
+extension RaftGroup {
+    /// The state machine durably is at this index: a restart would go on from there.
+    package mutating func persisted(through index: LogIndex) -> Effects {
+        log.persisted(through: index)
+        truncateLog()
+        return finishEvent()
+    }
+
+    mutating func truncateLog() {
+        let removable = removableIndex
+        guard removable >= log.terms.baseIndex + UInt64(settings.truncationBatch) else { return }
+        truncateLog(through: removable)
+    }
+
+    /// What the state machine would not ask for again after a crash.
+    var settledIndex: LogIndex {
+        guard !log.needsSnapshot else { return .zero }
+        var settled = min(log.persistedIndex, log.appliedIndex)
+        if let making = snapshots.making { settled = min(settled, making.floor) }
+        // An entry that nobody has read may be a configuration, which the log's beginning must name.
+        if configurationsMayLack, let lost = log.damage.first(from: log.firstIndex) {
+            settled = min(settled, lost.previous)
+        }
+        return settled
+    }
+
+    private var removableIndex: LogIndex {
+        let settled = settledIndex
+        var removable = settled.back(settings.entriesKept)
+        guard let led = leadership else { return removable }
+        let floor = settled.back(settings.entriesKeptForFollowers)
+        for progress in led.progress where isLive(progress) {
+            removable = min(removable, max(progress.neededIndex, floor))
+        }
+        return removable
+    }
+
+    mutating func truncateLog(through index: LogIndex) {
+        work.start = LogStart(
+            index: index, term: log.term(at: index)!,
+            timestamp: log.timestamp(through: index), inForce: configurationEntry(at: index),
+            replacesAll: work.start?.replacesAll ?? false)
+        log.forget(through: index)
+        configurationsForgotten(through: index)
+    }
+
+    /// It has been heard within an election timeout.
+    func isLive(_ progress: Progress) -> Bool {
+        guard let heardAt = progress.heardAt else { return false }
+        return ticks - heardAt < UInt64(settings.electionTimeoutTicks)
+    }
+}
+
+extension LogIndex {
+    fileprivate func back(_ entries: Int) -> LogIndex {
+        LogIndex(rawValue - min(rawValue, UInt64(entries)))
+    }
+}
+
+extension LogStart {
+    init(
+        index: LogIndex, term: Term, timestamp: HybridTimestamp, inForce: ConfigurationEntry,
+        replacesAll: Bool
+    ) {
+        self.init(
+            index: index, term: term, timestamp: timestamp,
+            configuration: inForce.configuration.encoded(), configurationIndex: inForce.index,
+            replacesAll: replacesAll)
+    }
+}

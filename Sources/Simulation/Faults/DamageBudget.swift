@@ -1,0 +1,141 @@
+import Consensus
+import Primitives
+
+/// What damage is permitted, in one place.
+///
+/// The promise (DESIGN; Protocol-Aware Recovery, FAST '18): safe always; available whenever one
+/// intact copy of each committed entry is reachable by a quorum. A run that demands progress must not
+/// hurt more than that. Three kinds of harm are told apart.
+///
+/// *Loss of a replica*: a volume that comes back empty or as it was at an earlier stop, a log that may
+/// have forgotten something, a quarantine. The replica neither votes nor counts until an operator has
+/// put a new seat in its place. In each set of voters of every configuration that is in force
+/// anywhere, the lost ones stay a minority, and a set with a witness has none: the other full member
+/// may be the last that has the contents. A lost replica counts until no such configuration has it:
+/// the change that removed it is then committed by a majority of the others, which therefore hold
+/// all that was committed before.
+///
+/// *Loss of entries*, with index and term known. It may strike several replicas, as long as each
+/// entry that it strikes has an intact copy on a full member that is not lost.
+///
+/// *Loss of a state machine's state*. As long as another full member that is not lost has its state,
+/// or a log from the beginning.
+///
+/// A volume is rolled back only where this must be found out: every other voter durably remembers
+/// a start that the image has not seen.
+struct DamageBudget {
+    struct Loss: Equatable {
+        var group: Int
+        var replica: ReplicaID
+    }
+
+    private(set) var lost: [Loss] = []
+
+    func isLost(_ seat: Seat) -> Bool {
+        lost.contains(Loss(group: seat.group, replica: seat.replica))
+    }
+
+    mutating func lose(_ seat: Seat) {
+        if !isLost(seat) { lost.append(Loss(group: seat.group, replica: seat.replica)) }
+    }
+
+    mutating func forget(_ isOver: (Loss) -> Bool) { lost.removeAll(where: isOver) }
+}
+
+extension World {
+    /// All configurations of a group that are in force at some replica, as it was last seen.
+    ///
+    /// - Parameter isLeftOut: replicas that are not asked.
+    func configurations(
+        of group: Int, but isLeftOut: (Seat) -> Bool = { _ in false }
+    ) -> [Configuration] {
+        var known: [Configuration] = []
+        for node in nodes {
+            for seat in node.seats where seat.group == group && !seat.isGivenUp && !isLeftOut(seat) {
+                if !known.contains(seat.configuration) { known.append(seat.configuration) }
+            }
+        }
+        return known
+    }
+
+    /// Whether all these replicas may be lost now.
+    func mayLose(_ seats: [Seat]) -> Bool {
+        seats.allSatisfy { seat in
+            guard !seat.isWitness else { return false }
+            return configurations(of: seat.group).allSatisfy { configuration in
+                [configuration.voters.incoming, configuration.voters.outgoing].allSatisfy {
+                    staysMinority($0, configuration, seats, seat.group)
+                }
+            }
+        }
+    }
+
+    private func staysMinority(
+        _ voters: [ReplicaID], _ configuration: Configuration, _ seats: [Seat], _ group: Int
+    ) -> Bool {
+        let count = voters.count { voter in
+            budget.lost.contains(.init(group: group, replica: voter))
+                || seats.contains { $0.group == group && $0.replica == voter }
+        }
+        if count == 0 { return true }
+        if voters.contains(where: { configuration.member($0)?.isWitness == true }) { return false }
+        return count <= (voters.count - 1) / 2
+    }
+
+    /// Whether the contents of these entries may be lost on this replica.
+    func mayLose(_ ranges: [ClosedRange<LogIndex>], of seat: Seat) -> Bool {
+        for range in ranges {
+            var index = range.lowerBound
+            while index <= range.upperBound {
+                guard let term = seat.ledger.term(at: index) else { return false }
+                let others = fullMembers(seat.group).filter { $0 !== seat }
+                if !others.contains(where: { $0.ledger.holds(index, term) && !$0.mustRebuild }) {
+                    return false
+                }
+                index = index.next
+            }
+        }
+        return true
+    }
+
+    /// Whether this replica's state machine may lose its state.
+    func mayLoseState(of seat: Seat) -> Bool {
+        if seat.isWitness { return false }
+        let others = fullMembers(seat.group).filter { $0 !== seat && !$0.mustRebuild }
+        let members = configurations(of: seat.group).map(\.voters.incoming.count).max() ?? 1
+        return others.count > members / 2
+    }
+
+    /// Not lost, with a place in a configuration.
+    private func fullMembers(_ group: Int) -> [Seat] {
+        let known = configurations(of: group)
+        return nodes.flatMap(\.seats).filter { seat in
+            seat.group == group && !seat.isGivenUp && !seat.isWitness && !budget.isLost(seat)
+                && known.allSatisfy { $0.member(seat.replica) != nil }
+        }
+    }
+
+    /// Whether a volume as it was at this incarnation is certainly found out.
+    func isRemembered(_ seat: Seat, beyond incarnation: UInt64) -> Bool {
+        for configuration in configurations(of: seat.group) {
+            for voter in configuration.voters.incoming + configuration.voters.outgoing
+            where voter != seat.replica {
+                guard let other = self.seat(voter, seat.group), !budget.isLost(other),
+                    let record = other.ledger.peers.first(where: { $0.replica == seat.replica }),
+                    record.incarnation > incarnation
+                else { return false }
+            }
+        }
+        return true
+    }
+
+    /// Losses that no configuration speaks of any more.
+    func settleLosses() {
+        for group in specs.indices {
+            let known = configurations(of: group)
+            budget.forget { loss in
+                loss.group == group && known.allSatisfy { $0.member(loss.replica) == nil }
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+import Consensus
+import MultiRaft
+import Primitives
+import RecordModel
+import ReplicatedLog
+import StorageEngine
+
+/// Something that the consensus thread of a node is told.
+enum Notice {
+    case messages(NodeMessages, from: NodeID)
+    case durable([InGroup<AppendTicket>])
+    case applied(AppliedReport)
+    case persisted(seat: Int, through: LogIndex)
+    case fetched(seat: Int, FetchedEntries)
+    case damaged(seat: Int, ClosedRange<LogIndex>)
+    case snapshotMade(seat: Int, SnapshotID, LogIndex?)
+    case snapshotEnded(seat: Int, SnapshotID, SnapshotInstallOutcome)
+    case propose(NodeProposal)
+    case read(seat: Int, token: UInt64, deadline: MonotonicTime)
+    case configure(seat: Int, ConfigurationRequest)
+    case transfer(seat: Int, ReplicaID?)
+}
+
+/// A machine of the cluster: its disk, which survives, and the process that runs on it.
+final class Node {
+    let number: Int
+    let zone: ZoneID
+    var isUp = false
+    /// Rises with each start and each stop.
+    var life = 0
+    var pausedUntil: UInt64 = 0
+
+    // Clocks.
+    /// Microseconds by which the wall clock is off.
+    var skew: Int64 = 0
+    /// Parts per million by which the monotonic clock runs fast.
+    var driftPPM: Int64 = 0
+
+    // The disk.
+    var device = MemoryLogDevice()
+    var incarnation: UInt64 = 0
+    var syncDelay: UInt64 = 0
+    var isFull = false
+    var images: [DiskImage] = []
+    var seats: [Seat] = []
+    /// Groups whose earlier seat the log is to forget at the next start.
+    var resets: [GroupID] = []
+
+    // The process.
+    var core: MultiRaft?
+    /// The core at an earlier moment of this life.
+    var earlier: MultiRaft?
+    var log: ReplicatedLog?
+    var notices: [Notice] = []
+    var isTurnDue = false
+    var nextTick: UInt64 = 0
+    var logQueue: [AppendBatch] = []
+    var logBatch = AppendBatch()
+    var isLogBusy = false
+    var applyQueue: [(seat: Int, range: CommittedRange)] = []
+    var applyBatch: [(seat: Int, range: CommittedRange)] = []
+    var isApplyBusy = false
+    var proposals: [UInt64: ProposalUnderWay] = [:]
+    var reads: [UInt64: ReadUnderWay] = [:]
+    /// Snapshots made here, by name; forgotten with the process.
+    var snapshots: [(id: SnapshotID, image: MachineSnapshot)] = []
+    var nextSequence: UInt64 = 1
+
+    init(number: Int, zone: ZoneID) {
+        self.number = number
+        self.zone = zone
+    }
+
+    var id: NodeID { NodeID(UInt64(number + 1)) }
+
+    func place(of group: GroupID, _ specs: [GroupSpec]) -> Int? {
+        seats.firstIndex { specs[$0.group].id == group && $0.isRunning }
+    }
+
+    /// The process's memory.
+    func forget() {
+        log = nil
+        core = nil
+        earlier = nil
+        notices = []
+        isTurnDue = false
+        logQueue = []
+        logBatch = AppendBatch()
+        isLogBusy = false
+        applyQueue = []
+        applyBatch = []
+        isApplyBusy = false
+        proposals = [:]
+        reads = [:]
+        snapshots = []
+        for seat in seats {
+            seat.isRunning = false
+            seat.last = nil
+            seat.earlier = nil
+            seat.transfer = nil
+        }
+    }
+}
+
+/// A node's place in one group.
+final class Seat {
+    let group: Int
+    var replica: ReplicaID
+    /// From which the replica starts when its log says nothing.
+    var addressBook: Configuration
+    let machine: any StateMachine
+    /// Its machine is started, and the core has its replica.
+    var isRunning = false
+    /// The replica when it was last looked at.
+    var last: Glance?
+    /// The replica at an earlier moment of this life.
+    var earlier: RaftGroup?
+    /// What the disk holds of the log, as the simulator knows it.
+    var ledger = Ledger()
+    /// Works that are written and not synced.
+    var unsynced: [AppendWork] = []
+    /// Where the replica stands aside for good: another seat takes its place.
+    var isGivenUp = false
+    /// A lost replica's successor, whom no configuration names yet.
+    var isWanted = false
+    var givenAt: UInt64 = 0
+    var isWitness = false
+    /// The state on the disk is gone or cannot be read.
+    var mustRebuild = false
+    /// The disk has been damaged, or exchanged: its log may come back with anything.
+    var isHarmed = false
+    /// The snapshot that the state was last made of; as durable as the state.
+    var installed: SnapshotMetadata?
+    /// In force when the replica was last seen.
+    var configuration: Configuration
+    /// The snapshot that is being fetched.
+    var transfer: SnapshotID?
+
+    init(group: Int, replica: ReplicaID, addressBook: Configuration, machine: any StateMachine) {
+        self.group = group
+        self.replica = replica
+        self.addressBook = addressBook
+        configuration = addressBook
+        self.machine = machine
+    }
+}
+
+/// A volume as it was at a stop.
+struct DiskImage {
+    var device: MemoryLogDevice
+    var incarnation: UInt64
+    var seats: [SeatImage]
+
+    struct SeatImage {
+        var replica: ReplicaID
+        var registers: RegisterState?
+        var engine: MemoryEngine?
+        var ledger: Ledger
+        var installed: SnapshotMetadata?
+    }
+}
+
+struct ProposalUnderWay {
+    var seat: Int
+    var client: Int
+    var serial: Int
+}
+
+struct ReadUnderWay {
+    var seat: Int
+    var client: Int
+    var serial: Int
+    var request: WorkRequest
+}

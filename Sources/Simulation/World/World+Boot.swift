@@ -1,0 +1,266 @@
+import Consensus
+import MultiRaft
+import Primitives
+import RecordModel
+import ReplicatedLog
+
+// Starts and stops.
+extension World {
+    /// The groups' first configuration, known to every founder.
+    func found() {
+        let members = nodes[..<founders].map { node in
+            Member(ReplicaID(UInt64(node.number + 1)), node: node.id, zone: node.zone)
+        }
+        let configuration = Configuration(
+            voters: JointConfiguration(incoming: members.map(\.replica)), members: members)
+        for node in nodes[..<founders] {
+            node.seats = specs.indices.map { group in
+                newSeat(group, replica: ReplicaID(UInt64(node.number + 1)), configuration)
+            }
+        }
+    }
+
+    func newSeat(_ group: Int, replica: ReplicaID, _ addressBook: Configuration) -> Seat {
+        let machine: any StateMachine =
+            switch specs[group].machine {
+            case .registers: RegisterMachine()
+            case .records: RecordMachine(group: specs[group].id)
+            }
+        machine.stop(seed: 0)
+        return Seat(
+            group: group, replica: replica, addressBook: addressBook, machine: machine)
+    }
+
+    /// Opens the disk and starts the process, or finds out that it cannot be.
+    func start(_ node: Node) {
+        node.incarnation += 1
+        var opened: (log: ReplicatedLog, groups: [GroupID: RecoveredGroup], report: RecoveryReport)
+        do throws(LogError) {
+            opened = try openLog(node.device, node)
+            for group in node.resets {
+                try opened.log.append([GroupAppend(group: group, isReset: true)])
+                try opened.log.sync()
+                opened.groups[group] = nil
+            }
+            node.resets = []
+        } catch {
+            cannotStart(node, "\(error)")
+            return
+        }
+        trace.mix(2, node.number, Int(node.incarnation))
+        trace.note(now, "node \(node.id) starts, incarnation \(node.incarnation)")
+        if opened.report.tornTail != nil { reach(.tornTailDropped) }
+        node.life += 1
+        node.isUp = true
+        node.log = opened.log
+        node.nextSequence = node.incarnation << 32
+        var groups: [RaftGroup] = []
+        for seat in node.seats where !seat.isGivenUp {
+            guard let raft = restore(node, seat, opened.groups[spec(seat).id]) else { return }
+            groups.append(raft)
+        }
+        node.core = MultiRaft(
+            node: node.id, incarnation: node.incarnation, settings: coreSettings, groups: groups,
+            seed: timeChance.word())
+        node.nextTick = now + tickInterval(node)
+        schedule(
+            .tick(node: node.number, life: node.life), in: timeChance.within(1...tick))
+        schedule(.flush(node: node.number, life: node.life), in: timeChance.within(1...400_000))
+        tell(node) { $0.started() }
+        endTurn(node)
+    }
+
+    func openLog(
+        _ device: MemoryLogDevice, _ node: Node
+    ) throws(LogError) -> (
+        log: ReplicatedLog, groups: [GroupID: RecoveredGroup], report: RecoveryReport
+    ) {
+        try ReplicatedLog.open(
+            device: device, identity: LogIdentity(cluster: ClusterID(1), node: node.id),
+            settings: LogSettings(segmentBytes: 128 << 10, salvagesDamage: true))
+    }
+
+    /// - Returns: nil when the node has stopped again.
+    func restore(_ node: Node, _ seat: Seat, _ found: RecoveredGroup?) -> RaftGroup? {
+        let recovered = found ?? RecoveredGroup(group: spec(seat).id)
+        do throws(MachineFailure) {
+            try startMachine(seat)
+        } catch {
+            stop(node, keeping: .everything)
+            schedule(.start(node: node.number, life: node.life), in: 500_000)
+            return nil
+        }
+        seat.isRunning = true
+        checkRecovered(seat, recovered)
+        let restored: RestoredState
+        do throws(DecodingFailure) {
+            restored = try self.restored(node, seat, recovered)
+        } catch {
+            fail("node \(node.id) group \(spec(seat).id): a configuration cannot be read: \(error)")
+            return nil
+        }
+        if restored.appliedIndex < recovered.lastIndex { reach(.stateBehindLog) }
+        do throws(RestoreFailure) {
+            return try RaftGroup(
+                group: spec(seat).id, replica: seat.replica, settings: settings,
+                restored: restored, seed: timeChance.word())
+        } catch {
+            fail("node \(node.id) group \(spec(seat).id) cannot start: \(error)")
+            return nil
+        }
+    }
+
+    /// A state that is gone, or cannot be read, is made anew.
+    private func startMachine(_ seat: Seat) throws(MachineFailure) {
+        if !seat.mustRebuild {
+            do throws(MachineFailure) {
+                try seat.machine.start()
+                return
+            } catch {
+                guard error.isLoss else { throw error }
+                seat.mustRebuild = true
+            }
+        }
+        reach(.stateLost)
+        seat.installed = nil
+        seat.machine.wipe()
+        try seat.machine.start()
+    }
+
+    private func restored(
+        _ node: Node, _ seat: Seat, _ recovered: RecoveredGroup
+    ) throws(DecodingFailure) -> RestoredState {
+        var configurations: [ConfigurationEntry] = []
+        if recovered.startConfiguration.isEmpty {
+            configurations.append(
+                ConfigurationEntry(index: .zero, configuration: seat.addressBook))
+        } else {
+            configurations.append(
+                ConfigurationEntry(
+                    index: recovered.startConfigurationIndex,
+                    configuration: try Configuration(decoding: recovered.startConfiguration)))
+        }
+        for entry in recovered.configurationEntries {
+            guard case .configuration(let bytes) = entry.payload else { continue }
+            configurations.append(
+                ConfigurationEntry(
+                    index: entry.index, configuration: try Configuration(decoding: bytes)))
+        }
+        var state = RestoredState(
+            hardState: recovered.hardState, configurations: configurations,
+            log: LogSummary(
+                firstIndex: recovered.firstIndex, lastIndex: recovered.lastIndex,
+                termBeforeFirst: recovered.truncatedTerm, termRuns: recovered.termRuns,
+                lastTimestamp: recovered.lastTimestamp),
+            appliedIndex: seat.machine.appliedIndex, incarnation: node.incarnation)
+        state.peers = recovered.peers
+        state.stateIsLost = seat.mustRebuild
+        state.installedSnapshot = seat.installed
+        state.isWitness = seat.isWitness
+        seat.mustRebuild = false
+        state.damaged = recovered.damaged
+        state.voteIsUnknown = recovered.voteIsUnknown
+        state.logIsUntrusted = recovered.isUntrusted
+        if recovered.voteIsUnknown { reach(.voteUnknown) }
+        if recovered.isUntrusted { reach(.logUntrusted) }
+        if !recovered.damaged.isEmpty { reach(.damageFound) }
+        return state
+    }
+
+    /// What is on the disk is what was synced, and any number of the works after it, in their order.
+    private func checkRecovered(_ seat: Seat, _ recovered: RecoveredGroup) {
+        var terms: [Term] = []
+        for (i, run) in recovered.termRuns.enumerated() {
+            let end =
+                i + 1 < recovered.termRuns.count
+                ? recovered.termRuns[i + 1].firstIndex : recovered.lastIndex.next
+            for _ in run.firstIndex.rawValue..<end.rawValue { terms.append(run.term) }
+        }
+        let found = Ledger(
+            hardState: recovered.hardState, base: recovered.truncatedThrough,
+            baseTerm: recovered.truncatedTerm, terms: terms, peers: recovered.peers,
+            damaged: recovered.damaged)
+        defer {
+            seat.ledger = found
+            seat.unsynced = []
+        }
+        guard recovered.damaged.isEmpty, !recovered.isUntrusted, !recovered.voteIsUnknown,
+            !seat.isHarmed
+        else { return }
+        var expected = seat.ledger
+        var kept = 0
+        while true {
+            if expected.resembles(found) {
+                if kept > 0 { reach(.unsyncedWritesKept) }
+                return
+            }
+            guard kept < seat.unsynced.count else { break }
+            expected.apply(seat.unsynced[kept])
+            kept += 1
+        }
+        fail(
+            """
+            group \(spec(seat).id) replica \(seat.replica): the log came back with \
+            \(found.hardState) \(found.base)...\(found.lastIndex) of term \(found.lastTerm), and \
+            had \(seat.ledger.hardState) \(seat.ledger.base)...\(seat.ledger.lastIndex) of term \
+            \(seat.ledger.lastTerm) and \(seat.unsynced.count) works on the way
+            """)
+    }
+
+    private func cannotStart(_ node: Node, _ why: String) {
+        trace.note(now, "node \(node.id) cannot start: \(why)")
+        if node.isFull {
+            node.incarnation -= 1
+            schedule(.start(node: node.number, life: node.life), in: 500_000)
+            return
+        }
+        fail("node \(node.id) cannot open its log: \(why)")
+    }
+
+    /// What is left of the writes that were on the way.
+    enum Keeping {
+        /// All of them: the process ended, the machine did not.
+        case everything
+        /// What the disk makes of a loss of power.
+        case chance
+    }
+
+    func stop(_ node: Node, keeping: Keeping) {
+        guard node.isUp else { return }
+        trace.mix(3, node.number, Int(node.incarnation))
+        trace.note(now, "node \(node.id) stops")
+        for seat in node.seats where seat.isRunning { seat.machine.stop(seed: diskChance.word()) }
+        switch keeping {
+        case .everything: node.device.clearFaults()
+        case .chance: node.device.crash(seed: diskChance.word())
+        }
+        for proposal in node.proposals.sorted(by: { $0.key < $1.key }) {
+            told(proposal.value.client, proposal.value.serial, .unknown)
+        }
+        for read in node.reads.sorted(by: { $0.key < $1.key }) {
+            told(read.value.client, read.value.serial, .refused)
+        }
+        node.isUp = false
+        node.life += 1
+        takeImage(node)
+        node.pausedUntil = 0
+        node.forget()
+    }
+
+    // MARK: Clocks
+
+    /// Microseconds of true time of one tick of the node.
+    func tickInterval(_ node: Node) -> UInt64 {
+        UInt64(Int64(tick) * 1_000_000 / (1_000_000 + node.driftPPM))
+    }
+
+    func monotonic(_ node: Node) -> MonotonicTime {
+        let fast = Int64(now) + Int64(now) / 1_000_000 * node.driftPPM
+            + Int64(now) % 1_000_000 * node.driftPPM / 1_000_000
+        return MonotonicTime(nanoseconds: UInt64(fast) * 1_000)
+    }
+
+    func wallClock(_ node: Node) -> UInt64 {
+        UInt64(Int64(1_700_000_000_000_000 + now) + node.skew)
+    }
+}

@@ -1,0 +1,205 @@
+import Consensus
+import Primitives
+import ReplicatedLog
+import StorageEngine
+
+// Damage to disks that says nothing: it is tried on a copy first, and done only where it is permitted
+// (`DamageBudget`).
+extension World {
+    /// Rot, a write that went elsewhere, one that never took place, and sectors that cannot be read,
+    /// beneath a log of which everything is synced.
+    func damageLog(_ deed: FaultClass) -> Bool {
+        let candidates = nodes.filter { node in
+            node.seats.contains { !$0.isGivenUp } && !node.isFull
+                && (!node.isUp || !node.isLogBusy && node.logQueue.isEmpty)
+        }
+        guard !candidates.isEmpty else { return false }
+        let node = deedChance.pick(candidates)
+        let trial = node.device.copy()
+        let seed = deedChance.word()
+        guard harm(trial, deed, seed: seed) else { return false }
+        guard let seats = judge(trial, node) else { return false }
+        _ = harm(node.device, deed, seed: seed)
+        for (seat, damaged, isLost) in seats {
+            seat.ledger.damaged = damaged
+            if isLost { budget.lose(seat) }
+            seat.isHarmed = true
+        }
+        return true
+    }
+
+    private func harm(_ device: MemoryLogDevice, _ deed: FaultClass, seed: UInt64) -> Bool {
+        var chance = Chance(seed: seed, stream: 11)
+        let segments: [LogDeviceSegment]
+        do throws(LogDeviceError) {
+            segments = try device.listSegments()
+        } catch {
+            return false
+        }
+        guard !segments.isEmpty else { return false }
+        let segment = chance.pick(segments)
+        let contents = device.contents(of: segment.number)
+        let written = (0..<segment.bytes / Sector.size).filter { number in
+            contents[number * Sector.size..<(number + 1) * Sector.size].contains { $0 != 0 }
+        }
+        guard written.count > 1 else { return false }
+        // Now and then several sectors that lie together, as a track of a disk does.
+        let first = chance.below(written.count)
+        let count = chance.below(4) == 0 ? 1 + chance.below(6) : 1
+        for number in written[first..<min(first + count, written.count)] {
+            switch deed {
+            case .bitRot:
+                device.flipBit(
+                    segment.number, byte: number * Sector.size + chance.below(Sector.size),
+                    bit: chance.below(8))
+            case .lostWrite:
+                device.overwrite(
+                    segment.number, at: number * Sector.size,
+                    Array(repeating: 0, count: Sector.size))
+            case .misdirectedWrite:
+                let other = chance.pick(written) * Sector.size
+                device.overwrite(
+                    segment.number, at: number * Sector.size,
+                    Array(contents[other..<other + Sector.size]))
+            case .unreadable: device.makeUnreadable(segment.number, sector: number)
+            default: preconditionFailure("\(deed) is no damage to a log")
+            }
+        }
+        return true
+    }
+
+    /// What a start would find, for each seat of the node; nil when that is more than is permitted.
+    private func judge(
+        _ trial: MemoryLogDevice, _ node: Node
+    ) -> [(seat: Seat, damaged: [ClosedRange<LogIndex>], isLost: Bool)]? {
+        let found: [GroupID: RecoveredGroup]
+        do throws(LogError) {
+            found = try openLog(trial, node).groups
+        } catch {
+            return nil
+        }
+        var seats: [(seat: Seat, damaged: [ClosedRange<LogIndex>], isLost: Bool)] = []
+        for seat in node.seats where !seat.isGivenUp {
+            guard let group = found[spec(seat).id] else { return nil }
+            let before = seat.ledger
+            if group.isUntrusted {
+                seats.append((seat, group.damaged, true))
+            } else if group.hardState.term < before.hardState.term
+                || group.lastIndex < before.lastIndex
+                || group.hardState.vote != before.hardState.vote && !group.voteIsUnknown
+                || group.peers.count < before.peers.count && !group.peersAreIncomplete
+            {
+                // What was lost looks like writes that were never synced: only the peers could
+                // tell, and they need not know it all.
+                return nil
+            } else {
+                seats.append((seat, group.damaged, false))
+            }
+        }
+        let lost = seats.filter(\.isLost).map(\.seat)
+        guard lost.isEmpty || mayLose(lost) else { return nil }
+        for (seat, damaged, isLost) in seats where !isLost {
+            // Found already, and perhaps being mended.
+            let news = damaged.filter { range in
+                !seat.ledger.damaged.contains {
+                    $0.lowerBound <= range.lowerBound && range.upperBound <= $0.upperBound
+                }
+            }
+            guard mayLose(news, of: seat), lost.isEmpty || news.isEmpty else { return nil }
+        }
+        return seats
+    }
+
+    /// Damage beneath a state machine, of the classes that reading it finds. Those that lose keys in
+    /// silence need a comparison of digests between replicas, which is no part of the pure ring yet.
+    func damageEngine() -> Bool {
+        let seats = nodes.flatMap(\.seats).filter { seat in
+            !seat.isGivenUp && !seat.mustRebuild && !budget.isLost(seat) && mayLoseState(of: seat)
+        }
+        guard !seats.isEmpty else { return false }
+        let seat = deedChance.pick(seats)
+        guard let records = seat.machine as? RecordMachine else {
+            // The map is small: it is gone as a whole, and a start finds that out.
+            guard !seat.isRunning else { return false }
+            seat.mustRebuild = true
+            return true
+        }
+        var generator = SeededGenerator(seed: deedChance.word())
+        let damage = deedChance.pick([
+            MemoryDamage.refusesToOpen, .value, .block, .unreadableBlock, .everything,
+        ])
+        return records.engine.inject(damage, using: &generator)
+    }
+
+    /// A volume comes back as it was at an earlier stop.
+    func rollBack() -> Bool {
+        let candidates = nodes.filter { node in
+            !node.images.isEmpty && !node.seats.isEmpty && !node.isFull
+        }
+        guard !candidates.isEmpty else { return false }
+        let node = deedChance.pick(candidates)
+        let image = deedChance.pick(node.images)
+        let seats = node.seats.filter { !$0.isGivenUp }
+        guard image.seats.count == seats.count, !seats.isEmpty,
+            zip(image.seats, seats).allSatisfy({ $0.replica == $1.replica }),
+            seats.allSatisfy({ !$0.mustRebuild && isRemembered($0, beyond: image.incarnation) }),
+            mayLose(seats)
+        else { return false }
+        stop(node, keeping: .everything)
+        trace.note(now, "node \(node.id) rolls back to incarnation \(image.incarnation)")
+        node.device = image.device.copy()
+        node.incarnation = image.incarnation
+        node.images = []
+        for (old, seat) in zip(image.seats, seats) {
+            seat.ledger = old.ledger
+            seat.installed = old.installed
+            seat.unsynced = []
+            (seat.machine as? RegisterMachine)?.image = old.registers ?? RegisterState()
+            if let engine = old.engine { (seat.machine as? RecordMachine)?.image = engine }
+            budget.lose(seat)
+            seat.isHarmed = true
+        }
+        restartLater(node)
+        return true
+    }
+
+    /// What a later deed may bring back.
+    func takeImage(_ node: Node) {
+        guard profile.enables(.rollback), deedChance.below(3) == 0 else { return }
+        let seats = node.seats.filter { !$0.isGivenUp }
+        guard !seats.contains(where: { $0.mustRebuild || budget.isLost($0) || $0.isHarmed }) else {
+            return
+        }
+        node.images.append(
+            DiskImage(
+                device: node.device.copy(), incarnation: node.incarnation,
+                seats: seats.map { seat in
+                    DiskImage.SeatImage(
+                        replica: seat.replica,
+                        registers: (seat.machine as? RegisterMachine)?.image,
+                        engine: (seat.machine as? RecordMachine)?.image, ledger: seat.ledger,
+                        installed: seat.installed)
+                }))
+        if node.images.count > 3 { node.images.removeFirst() }
+    }
+
+    /// A volume comes back empty. The operator knows, and gives the node new seats.
+    func wipe() -> Bool {
+        let candidates = nodes.filter { node in
+            node.seats.contains { !$0.isGivenUp } && !node.isFull
+                && mayLose(node.seats.filter { !$0.isGivenUp })
+        }
+        guard !candidates.isEmpty else { return false }
+        let node = deedChance.pick(candidates)
+        stop(node, keeping: .everything)
+        trace.note(now, "node \(node.id) is wiped")
+        node.device = MemoryLogDevice()
+        node.images = []
+        for seat in node.seats where !seat.isGivenUp {
+            budget.lose(seat)
+            seat.isGivenUp = true
+        }
+        restartLater(node)
+        return true
+    }
+}

@@ -1,0 +1,144 @@
+import Foundation
+import Simulation
+
+/// Many seeds, in child processes that share nothing, one for each core.
+final class Batch: @unchecked Sendable {
+    private let command: CommandLineOptions
+    private let first: UInt64
+    private let lock = NSLock()
+    // Under the lock.
+    private var totals = Totals()
+    private var failures: [Failure] = []
+    private var children: [Process] = []
+
+    struct Failure {
+        var seed: UInt64
+        var what: String
+    }
+
+    init(_ command: CommandLineOptions) {
+        self.command = command
+        // A fresh batch takes its seeds from the clock; they are printed.
+        first = command.seed ?? UInt64(Date().timeIntervalSince1970 * 1000)
+    }
+
+    func run() -> Int32 {
+        let start = Date()
+        let seeds = command.minutes != nil ? command.seeds : command.seeds ?? (command.seed == nil ? 16 : 1)
+        let cores = command.jobs ?? ProcessInfo.processInfo.activeProcessorCount
+        let jobs = min(cores, seeds ?? .max)
+        say(
+            "simulate: commit \(command.commit), first seed \(first), "
+                + "seeds \(seeds.map(String.init) ?? "until the time is up"), jobs \(jobs), "
+                + "options: \(command.arguments(seed: first).joined(separator: " "))")
+        let group = DispatchGroup()
+        for job in 0..<jobs {
+            group.enter()
+            Thread.detachNewThread { [self] in
+                work(job, of: jobs, seeds: seeds)
+                group.leave()
+            }
+        }
+        group.wait()
+        for failure in failures { explain(failure) }
+        say(totals.line(seconds: Date().timeIntervalSince(start), failures: failures.count))
+        return failures.isEmpty ? 0 : 1
+    }
+
+    private func work(_ job: Int, of jobs: Int, seeds: Int?) {
+        var words = ["--worker"] + command.arguments(seed: first &+ UInt64(job))
+        words += ["--stride", "\(jobs)"]
+        if let seeds { words += ["--seeds", "\((seeds - job + jobs - 1) / jobs)"] }
+        if let minutes = command.minutes { words += ["--minutes", "\(minutes)"] }
+        var begun: UInt64?
+        var hasReported = true
+        let status = Child.run(words, started: { child in self.adopt(child) }) { line in
+            if line.hasPrefix("begin\t"), let seed = UInt64(line.dropFirst(6)) {
+                begun = seed
+                hasReported = false
+                return
+            }
+            guard let run = RunLine(line) else {
+                say(line)
+                return
+            }
+            hasReported = true
+            self.record(run)
+        }
+        if !hasReported, let begun, !isStopping {
+            fail(Failure(seed: begun, what: "the process ended with status \(status)"))
+        }
+    }
+
+    private func adopt(_ child: Process) {
+        lock.withLock { children.append(child) }
+    }
+
+    private var isStopping: Bool { lock.withLock { !failures.isEmpty } }
+
+    private func record(_ run: RunLine) {
+        lock.withLock { totals.add(run) }
+        say(
+            "seed \(run.seed) commit \(command.commit) options "
+                + "\(command.arguments(seed: run.seed).dropFirst(2).joined(separator: " ")): "
+                + "\(run.isClean ? "clean" : "FAILED"), digest \(String(run.digest, radix: 16)), "
+                + "\(run.events) events, \(run.virtualTime / 1_000_000) s, "
+                + "\(run.operations.invoked) operations")
+        if !run.isClean { fail(Failure(seed: run.seed, what: run.failure)) }
+    }
+
+    /// The first failure ends the batch: what is wrong once is looked into before it is found again.
+    private func fail(_ failure: Failure) {
+        let others = lock.withLock {
+            failures.append(failure)
+            return children
+        }
+        for child in others where child.isRunning { child.terminate() }
+    }
+
+    private func explain(_ failure: Failure) {
+        say("FAILED: seed \(failure.seed): \(failure.what)")
+        say("reproduce: Cluster/run simulate \(command.arguments(seed: failure.seed).joined(separator: " "))")
+        let smaller = Minimiser(command, seed: failure.seed).run()
+        let words = command.arguments(
+            seed: failure.seed, faults: smaller.faults, steps: smaller.steps)
+        say("minimised: Cluster/run simulate \(words.joined(separator: " "))")
+        say("the end of the minimised run:")
+        _ = Child.run(["--one"] + words, started: { _ in }) { line in
+            if !line.hasPrefix("run\t") { say("  \(line)") }
+        }
+    }
+}
+
+/// A process of this very program.
+enum Child {
+    static func run(
+        _ arguments: [String], started: (Process) -> Void, line: (String) -> Void
+    ) -> Int32 {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        process.arguments = arguments
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = output
+        do {
+            try process.run()
+        } catch {
+            line("simulate: no child process: \(error)")
+            return -1
+        }
+        started(process)
+        var rest = Data()
+        while true {
+            let data = output.fileHandleForReading.availableData
+            if data.isEmpty { break }
+            rest.append(data)
+            while let end = rest.firstIndex(of: 0x0A) {
+                line(String(decoding: rest[rest.startIndex..<end], as: UTF8.self))
+                rest = Data(rest[(end + 1)...])
+            }
+        }
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+}

@@ -1,0 +1,128 @@
+import Simulation
+
+/// What `simulate` was asked to do.
+struct CommandLineOptions {
+    enum Mode {
+        case help
+        /// Seeds over all cores, in child processes.
+        case batch
+        /// A child of a batch: seeds in turn, one line each.
+        case worker
+        /// One seed in this process, with its trace.
+        case one
+    }
+
+    struct Mistake: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    static let usage = """
+        usage: simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
+                        [--cycles N] [--steps N] [--trace-text] [--commit TEXT]
+
+          --seeds N       how many seeds, counted from the first; default 16
+          --seed S        the first seed; alone, that seed only; default: drawn
+          --faults LIST   `all` (the default), `none`, a list of classes, or `all-CLASS-CLASS`
+          --minutes M     go on with new seeds for M minutes; may be a fraction
+          --jobs J        child processes at once; default: the number of cores
+          --cycles N      times that each run hurts and heals the cluster; default 3
+          --steps N       events of a run at most
+          --trace-text    print every event of the run (with one seed)
+          --commit TEXT   printed with each run, so that it can be repeated
+
+          Fault classes: \(FaultClass.allCases.map(\.rawValue).joined(separator: " "))
+        """
+
+    var mode = Mode.batch
+    var seeds: Int?
+    var seed: UInt64?
+    var faults = FaultSet.all
+    var minutes: Double?
+    var jobs: Int?
+    var cycles = 3
+    var steps: Int?
+    var tracesText = false
+    var commit = "unknown"
+    var sabotage: Sabotage?
+    /// A worker takes every n-th seed.
+    var stride: UInt64 = 1
+
+    init(_ arguments: [String]) throws(Mistake) {
+        var rest = arguments[...]
+        while let option = rest.popFirst() {
+            switch option {
+            case "--help", "-h": mode = .help
+            case "--worker": mode = .worker
+            case "--one": mode = .one
+            case "--trace-text": tracesText = true
+            case "--seeds": seeds = try Self.number(&rest, option)
+            case "--seed": seed = try Self.number(&rest, option)
+            case "--jobs": jobs = try Self.number(&rest, option)
+            case "--cycles": cycles = try Self.number(&rest, option)
+            case "--steps": steps = try Self.number(&rest, option)
+            case "--stride": stride = try Self.number(&rest, option)
+            case "--commit": commit = try Self.value(&rest, option)
+            case "--minutes":
+                let text = try Self.value(&rest, option)
+                guard let value = Double(text), value > 0 else {
+                    throw Mistake(description: "\(option) \(text) is no number of minutes")
+                }
+                minutes = value
+            case "--faults":
+                let text = try Self.value(&rest, option)
+                guard let value = FaultSet(text) else {
+                    throw Mistake(description: "\(option) \(text) names a class that is not known")
+                }
+                faults = value
+            case "--sabotage":
+                let text = try Self.value(&rest, option)
+                guard let value = Sabotage(rawValue: text) else {
+                    throw Mistake(description: "\(option) \(text) is not known")
+                }
+                sabotage = value
+            default: throw Mistake(description: "unknown option '\(option)'")
+            }
+        }
+        if tracesText { mode = .one }
+        guard cycles > 0, seeds.map({ $0 > 0 }) ?? true, jobs.map({ $0 > 0 }) ?? true,
+            steps.map({ $0 > 0 }) ?? true
+        else { throw Mistake(description: "numbers are above zero") }
+    }
+
+    private static func value(
+        _ rest: inout ArraySlice<String>, _ option: String
+    ) throws(Mistake) -> String {
+        guard let value = rest.popFirst() else {
+            throw Mistake(description: "\(option) needs a value")
+        }
+        return value
+    }
+
+    private static func number<T: FixedWidthInteger>(
+        _ rest: inout ArraySlice<String>, _ option: String
+    ) throws(Mistake) -> T {
+        let text = try value(&rest, option)
+        guard let number = T(text) else {
+            throw Mistake(description: "\(option) \(text) is no number")
+        }
+        return number
+    }
+
+    func simulation(seed: UInt64) -> SimulationOptions {
+        var options = SimulationOptions(
+            seed: seed, faults: faults, cycles: cycles, sabotage: sabotage)
+        if let steps { options.eventsMax = steps }
+        return options
+    }
+
+    /// The options that decide a run, as they are typed.
+    func arguments(seed: UInt64, faults: FaultSet? = nil, steps: Int? = nil) -> [String] {
+        var words = ["--seed", "\(seed)"]
+        let faults = faults ?? self.faults
+        if faults != .all { words += ["--faults", faults == .none ? "none" : "\(faults)"] }
+        if cycles != 3 { words += ["--cycles", "\(cycles)"] }
+        if let steps = steps ?? self.steps { words += ["--steps", "\(steps)"] }
+        if let sabotage { words += ["--sabotage", sabotage.rawValue] }
+        return words
+    }
+}

@@ -1,0 +1,20 @@
+import Foundation
+import Simulation
+
+// Runs simulations over many seeds, in child processes: one that crashes, or that never ends, takes
+// only itself away, and says by its last line which seed it was at.
+
+let command: CommandLineOptions
+do {
+    command = try CommandLineOptions(Array(CommandLine.arguments.dropFirst()))
+} catch {
+    FileHandle.standardError.write(Data("simulate: \(error)\n\(CommandLineOptions.usage)\n".utf8))
+    exit(2)
+}
+
+switch command.mode {
+case .help: print(CommandLineOptions.usage)
+case .worker: exit(runWorker(command))
+case .one: exit(runOne(command))
+case .batch: exit(Batch(command).run())
+}
