@@ -8,7 +8,14 @@ import Testing
 @Suite struct CrashTests {
     struct ModelGroup: Equatable {
         var hardState = HardState()
+        var start = LogIndex.zero
+        var startTerm = Term.zero
+        var configuration: Bytes = []
         var entries: [LogEntry] = []
+        var peers: [PeerRecord] = []
+
+        var last: LogIndex { start + UInt64(entries.count) }
+        var lastTerm: Term { entries.last?.term ?? startTerm }
     }
     typealias Model = [GroupID: ModelGroup]
 
@@ -42,36 +49,74 @@ import Testing
                 let group = GroupID(id)
                 var model = state[group] ?? ModelGroup()
                 var part = GroupAppend(group: group)
+                if chance(1, in: 40) {
+                    part.isReset = true
+                    model = ModelGroup()
+                }
+                if chance(1, in: 10) { part.start = start(&model) }
+                if chance(1, in: 8) {
+                    let peer = PeerRecord(
+                        replica: ReplicaID(UInt64.random(in: 1...2, using: &generator)),
+                        incarnation: generator.next(), lastIndex: model.last,
+                        lastTerm: model.lastTerm)
+                    model.peers.removeAll { $0.replica == peer.replica }
+                    model.peers = (model.peers + [peer]).sorted { $0.replica < $1.replica }
+                    part.peers = [peer]
+                }
                 if chance(1, in: 3) {
                     model.hardState.term = model.hardState.term.next
                     model.hardState.vote = chance(1, in: 2) ? ReplicaID(UInt64(id) + 1) : nil
-                    model.hardState.commitIndex = LogIndex(UInt64(model.entries.count))
+                    model.hardState.commitIndex = model.last
                     part.hardState = model.hardState
                 }
                 if chance(1, in: 4), !model.entries.isEmpty {
                     let from = UInt64.random(
                         in: 1...UInt64(model.entries.count) + 1, using: &generator)
-                    part.replaceFrom = LogIndex(from)
+                    part.replaceFrom = model.start + from
                     model.entries.removeSubrange(Int(from - 1)...)
                 }
                 var entries: [LogEntry] = []
-                let term = max(model.entries.last?.term ?? .zero, model.hardState.term)
+                let term = max(model.lastTerm, model.hardState.term)
                 for _ in 0..<Int.random(in: 0...4, using: &generator) {
                     content &+= 1
-                    let next = UInt64(model.entries.count + entries.count) + 1
+                    let next = model.last.rawValue + UInt64(entries.count) + 1
                     let bytes = Int.random(in: 0...(chance(1, in: 8) ? 200 : 60), using: &generator)
                     entries.append(
                         Fixture.entry(next, term: term.rawValue, bytes: bytes, fill: content))
                 }
                 model.entries += entries
                 part.entries = entries[...]
-                guard part.hardState != nil || part.replaceFrom != nil || !entries.isEmpty else {
-                    continue
-                }
-                state[group] = model
+                let isEmpty =
+                    part.hardState == nil && part.replaceFrom == nil && entries.isEmpty
+                    && part.start == nil && part.peers.isEmpty
+                guard !isEmpty || part.isReset else { continue }
+                state[group] = isEmpty ? nil : model
                 batch.append(part)
             }
             return (batch, state)
+        }
+
+        /// A truncation behind entries that there are, or a snapshot in their place.
+        private mutating func start(_ model: inout ModelGroup) -> LogStart? {
+            let replacesAll = chance(1, in: 3)
+            if replacesAll {
+                model.startTerm = max(model.lastTerm, Term(1))
+                model.start = model.last + UInt64.random(in: 1...9, using: &generator)
+                model.entries = []
+            } else {
+                guard !model.entries.isEmpty else { return nil }
+                let count = Int.random(in: 1...model.entries.count, using: &generator)
+                model.startTerm = model.entries[count - 1].term
+                model.start = model.start + UInt64(count)
+                model.entries.removeFirst(count)
+            }
+            content &+= 1
+            model.configuration = [content]
+            return LogStart(
+                index: model.start, term: model.startTerm,
+                timestamp: HybridTimestamp(microseconds: model.start.rawValue),
+                configuration: model.configuration, configurationIndex: model.start,
+                replacesAll: replacesAll)
         }
 
         mutating func step() throws {
@@ -125,13 +170,17 @@ import Testing
             var found: Model = [:]
             for (id, group) in groups {
                 let entries = try log.everything(of: id)
-                #expect(group.lastIndex == LogIndex(UInt64(entries.count)))
-                #expect(group.lastTimestamp == entries.last?.timestamp ?? .zero)
+                #expect(group.lastIndex == group.truncatedThrough + UInt64(entries.count))
+                let start = HybridTimestamp(microseconds: group.truncatedThrough.rawValue)
+                #expect(group.lastTimestamp == entries.last?.timestamp ?? start)
                 #expect(
                     entries.allSatisfy { entry in
                         group.termRuns.last { $0.firstIndex <= entry.index }?.term == entry.term
                     })
-                found[id] = ModelGroup(hardState: group.hardState, entries: entries)
+                found[id] = ModelGroup(
+                    hardState: group.hardState, start: group.truncatedThrough,
+                    startTerm: group.truncatedTerm, configuration: group.startConfiguration,
+                    entries: entries, peers: group.peers)
             }
             let position = states.lastIndex(of: found)
             #expect(position != nil, "not a state since the last sync")
@@ -159,7 +208,7 @@ import Testing
             segments += try run.device.listSegments().count
         }
         #expect(torn > 20)
-        #expect(segments > 40)
+        #expect(segments > 15)
     }
 
     @Test func aDroppedTailNeverComesBack() throws {

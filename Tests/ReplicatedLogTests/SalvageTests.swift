@@ -228,6 +228,26 @@ import Testing
         #expect(try log.everything(of: one) == (1...9).map { Fixture.entry($0, bytes: 600) })
     }
 
+    /// What a failed sync has left in the system's cache is returned, and must survive.
+    @Test func whatASalvageReturnsIsDurableEvenAfterAFailedSync() throws {
+        let device = MemoryLogDevice()
+        let log = try Fixture.open(device).log
+        try log.append([Fixture.append(1, entries: 1...1)])
+        try log.sync()
+        try log.append([Fixture.append(1, entries: 2...2)])
+        device.fail(.init(.sync))
+        #expect(throws: LogError.self) { try log.sync() }
+        device.flipBit(first, byte: 2 * Sector.size + 99, bit: 2)
+        let shown = try open(device).groups
+        #expect(shown[one]?.lastIndex == LogIndex(2))
+        device.crash(seed: 1)
+        let (again, kept, _) = try open(device)
+        #expect(kept == shown)
+        #expect(
+            try again.entries(of: one, from: LogIndex(2), through: LogIndex(2), maxBytes: 1)
+                == [Fixture.entry(2)])
+    }
+
     /// Repaired out of order, into the segment that holds others of the group.
     @Test func entriesRepairedInAnyOrderAreReadInTheirs() throws {
         let device = MemoryLogDevice()
