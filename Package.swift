@@ -99,7 +99,8 @@ let package = Package(
             name: "NodeRuntime",
             dependencies: [
                 "Primitives", "Consensus", "MultiRaft", "ReplicatedLog", "RecordModel",
-                "StorageEngine", "RecordStore", "RocksDBEngine", "WireProtocol", "RPC", nioCore, nioPosix, nioHTTP1,
+                "StorageEngine", "RecordStore", "RocksDBEngine", "WireProtocol", "RPC", nioCore,
+                nioPosix, nioHTTP1,
                 protobuf, log,
             ],
             swiftSettings: strict),
@@ -166,7 +167,8 @@ let package = Package(
         test(
             "NodeRuntimeTests",
             [
-                "NodeRuntime", "Consensus", "ReplicatedLog", "RecordModel", "RecordStore",
+                "NodeRuntime", "Consensus", "MultiRaft", "ReplicatedLog", "RecordModel",
+                "RecordStore",
                 "StorageEngine", "RocksDBEngine", "WireProtocol", "RPC", "SpineClient",
                 "Primitives", nioPosix, log,
             ]),

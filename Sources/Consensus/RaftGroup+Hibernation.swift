@@ -90,24 +90,18 @@ extension RaftGroup {
         wake()
     }
 
-    /// The leader's node is lost. That took an election timeout, so this voter is bound by nothing;
-    /// within another it campaigns, the preferred first.
+    /// The leader's node is lost. That took an election timeout, so this voter is bound by nothing,
+    /// and campaigns soon, the preferred first. The shell tells the members one after the other, so
+    /// that votes are not split; what it cannot order, because nodes see each other differently, is
+    /// left to chance within a quarter of a timeout, so that a leader is there within two of them.
     private mutating func loseLeader() {
         isAsleep = false
         leader = nil
         promisedUntil = 0
         guard candidacy == nil else { return }
-        let further = priorityWait / 2
-        let spread =
-            priorityWait > 0 || hasPriorities
-            ? settings.electionTimeoutTicks / 2
-            : settings.electionTimeoutTicks
+        let spread = UInt64(max(1, settings.electionTimeoutTicks / 4))
         electionElapsed = 0
-        electionWait = 1 + further + Int(generator.next() % UInt64(max(1, spread)))
-    }
-
-    private var hasPriorities: Bool {
-        configuration.members.contains { $0.priority != configuration.members[0].priority }
+        electionWait = 1 + priorityWait / 2 + Int(generator.next() % spread)
     }
 
     // MARK: Falling asleep

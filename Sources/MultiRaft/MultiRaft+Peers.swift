@@ -27,7 +27,8 @@ extension MultiRaft {
         if batch.alive?.wantsAnswer == true { peers[at].lastWanted = ticks }
         if !peers[at].isHeard {
             peers[at].isHeard = true
-            turn.effects.nodeChanges.append(.heard(node))
+            if peers[at].isReportedLost { turn.effects.nodeChanges.append(.heard(node)) }
+            peers[at].isReportedLost = false
         }
         if hasRestarted {
             let groups = scheduleWakes(because: node, hasRestarted: true)
@@ -45,7 +46,10 @@ extension MultiRaft {
             let node = peers[at].node
             peers[at].isHeard = false
             let groups = scheduleWakes(because: node, hasRestarted: false)
-            turn.effects.nodeChanges.append(.lost(node, groupsToWake: groups))
+            if groups > 0 || peers[at].sleepers > 0 {
+                peers[at].isReportedLost = true
+                turn.effects.nodeChanges.append(.lost(node, groupsToWake: groups))
+            }
         }
     }
 

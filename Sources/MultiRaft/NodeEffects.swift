@@ -76,9 +76,9 @@ package struct SnapshotFetch: Hashable, Sendable {
 }
 
 package enum NodeChange: Hashable, Sendable {
-    /// Not heard for an election timeout; so many groups are woken for it.
+    /// Not heard for an election timeout, though groups here rely on it; so many are woken for it.
     case lost(NodeID, groupsToWake: Int)
-    /// Heard again, or for the first time.
+    /// Heard again.
     case heard(NodeID)
     /// It has started anew; so many groups are woken for it.
     case restarted(NodeID, incarnation: UInt64, groupsToWake: Int)

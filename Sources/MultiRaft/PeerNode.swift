@@ -8,6 +8,9 @@ struct PeerNode: Sendable {
     /// The tick at which it was last heard.
     var lastHeard: UInt64 = 0
     var isHeard = false
+    /// The shell was told that it is lost. Nodes that share only groups led elsewhere, all awake,
+    /// have nothing to say to each other: that is no loss.
+    var isReportedLost = false
     /// Sleeping groups here with a member there.
     var sleepers = 0
     /// The tick at which it last wanted this node's signs of life.

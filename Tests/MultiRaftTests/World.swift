@@ -209,7 +209,9 @@ final class World {
                 moved = true
                 sync(id)
             }
-            if !self[id].ranges.isEmpty, !chance(lag) {
+            // Of what was handed out by now; chance may leave the rest for later.
+            for _ in self[id].ranges {
+                if chance(lag) { break }
                 moved = true
                 apply(id)
             }
