@@ -31,7 +31,8 @@ extension RaftGroup {
 
     private func checkIndexes(_ broken: inout Broken) {
         broken.unless(
-            log.terms.baseIndex <= appliedIndex && appliedIndex <= handedIndex
+            (log.terms.baseIndex <= appliedIndex || log.needsSnapshot)
+                && appliedIndex <= handedIndex
                 && handedIndex <= log.handoutLimit && commitIndex <= lastIndex
                 && durableIndex <= lastIndex,
             1,

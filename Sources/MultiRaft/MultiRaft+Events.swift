@@ -38,7 +38,10 @@ extension MultiRaft {
 
     private mutating func received(_ message: RaftMessage, from peer: NodeID) {
         // A group that is not here yet, or no more: Raft bears the loss.
-        guard let place = places[message.group] else { return }
+        // The same where it was meant for the seat that this node had before.
+        guard let place = places[message.group], slots[place].raft.replica == message.to else {
+            return
+        }
         guard seatIsOf(message.from, peer, place: place) else {
             turn.effects.faults.append(.foreignSeat(message.group, message.from, speaker: peer))
             return
