@@ -23,6 +23,9 @@ extension RaftGroup {
 
     /// The log's entries from `index` on are gone: what was in force before them is again.
     mutating func configurationsTruncated(from index: LogIndex) {
+        #if PlantedBugs
+            if PlantedBug.active == .configurationNotTakenBack { return }
+        #endif
         while configurations.count > 1, configurations[configurations.count - 1].index >= index {
             configurations.removeLast()
             configurationsTouched = true
@@ -58,7 +61,12 @@ extension RaftGroup {
     /// committed" (thesis §4.2.2). Its own vote counts only if it is part of it. Damaged entries
     /// could not be sent, and one of them may be a configuration.
     var mayCampaign: Bool {
-        !isWitness && log.damage.isEmpty
+        #if PlantedBugs
+            let cannotLead = isWitness && PlantedBug.active != .witnessCampaigns
+        #else
+            let cannotLead = isWitness
+        #endif
+        return !cannotLead && log.damage.isEmpty
             && unsettledConfigurations.contains { $0.configuration.voters.contains(replica) }
     }
 }

@@ -9,8 +9,13 @@
         case voteNotPersisted
         case votesTwiceInATerm
         case votesForAShorterLog
+        case asksForVotesBeforeItsOwn
         case unknownVoteGivenAgain
+        case witnessCampaigns
+        // Starts
         case rolledBackDiskVotes
+        case startsUnregistered
+        case untrustedLogVotes
         // Log and commit
         case commitIgnoresTheTermCheck
         case acknowledgesBeforeTheSync
@@ -19,29 +24,36 @@
         case conflictNotReplaced
         case shortAppendTruncates
         case commitBeyondTheAppend
+        case heartbeatTellsTooMuch
+        case handsOutBeforeItIsDurable
         case truncatesAheadOfPersisted
         // Reads
         case readsWithoutAsking
         case readsBeforeTheTermCommits
+        case readsBeforeTheyAreApplied
         case leaseSurvivesTransfer
-        case leaseCountsFromTheAnswer
-        case sleepingLeaderReadsAlone
+        case leaseCountsFromTheLastRound
         // Membership
         case oneMajorityWhileJoint
         case learnersCount
         case secondChangeAtOnce
+        case configurationNotTakenBack
         case zoneRuleForgotten
+        case removedLeaderStays
         // Snapshots and repair
-        case olderSnapshotInstalled
+        case handsOutBehindASnapshot
         case snapshotForgetsConfiguration
         case suffixKeptBehindSnapshot
-        case repairTakesAnyTerm
         case damagedEntryAcknowledged
         // Disk
         case tornTailTakenForRot
         case rotTakenForTornTail
+        case segmentLeftUnsynced
+        case appliedRowWrittenSeldom
         // Many groups
         case lostProposalSentAgainTooEarly
+        case forwardTakenTwice
+        case wokenGroupNotTicked
 
         /// The one that is switched on in this process. Set once, before anything runs.
         nonisolated(unsafe) package static var active: PlantedBug?
@@ -52,9 +64,14 @@
             case .voteNotPersisted: "a vote may be forgotten in a crash and given again"
             case .votesTwiceInATerm: "two leaders may be elected in one term"
             case .votesForAShorterLog: "a leader may lack committed entries"
+            case .asksForVotesBeforeItsOwn:
+                "a candidate may forget its campaign and vote for another in its term"
             case .unknownVoteGivenAgain: "a vote lost to rot may be given a second time"
+            case .witnessCampaigns: "a leader has no contents to give"
             case .rolledBackDiskVotes:
                 "a replica votes though its disk has forgotten what it acknowledged"
+            case .startsUnregistered: "a replica campaigns before its peers have judged its disk"
+            case .untrustedLogVotes: "a replica votes though its log says that it has forgotten"
             case .commitIgnoresTheTermCheck: "an entry of an earlier term is committed by counting"
             case .acknowledgesBeforeTheSync: "what was acknowledged may be lost with the power"
             case .leaderCountsItselfBeforeTheSync:
@@ -65,26 +82,35 @@
             case .shortAppendTruncates: "an old append removes entries acknowledged since"
             case .commitBeyondTheAppend:
                 "a follower commits entries that its leader has not checked"
+            case .heartbeatTellsTooMuch:
+                "a follower is told to commit what it has not acknowledged"
+            case .handsOutBeforeItIsDurable: "the state machine gets ahead of its own log"
             case .truncatesAheadOfPersisted:
                 "the log forgets what the state machine has not on disk"
             case .readsWithoutAsking: "a deposed leader answers reads"
             case .readsBeforeTheTermCommits: "a new leader answers reads below what is committed"
+            case .readsBeforeTheyAreApplied: "a read is answered before its index is applied"
             case .leaseSurvivesTransfer: "a leader that handed over goes on answering reads"
-            case .leaseCountsFromTheAnswer: "a lease outlives the promise that it rests on"
-            case .sleepingLeaderReadsAlone: "a sleeping leader answers reads without waking"
+            case .leaseCountsFromTheLastRound: "a lease outlives the promise that it rests on"
             case .oneMajorityWhileJoint: "two majorities that do not meet may decide"
             case .learnersCount: "replicas without a vote commit entries"
             case .secondChangeAtOnce: "majorities of two configurations need not meet"
-            case .zoneRuleForgotten: "an entry is committed in one zone only"
-            case .olderSnapshotInstalled: "the state machine goes back in time"
+            case .configurationNotTakenBack:
+                "a configuration stays in force whose entry was replaced"
+            case .zoneRuleForgotten: "an entry is committed in too few zones"
+            case .removedLeaderStays: "a leader goes on leading a group that it has left"
+            case .handsOutBehindASnapshot: "the state machine goes back in time"
             case .snapshotForgetsConfiguration: "a replica counts members that are no longer there"
             case .suffixKeptBehindSnapshot:
                 "uncommitted entries stand behind a snapshot that replaces them"
-            case .repairTakesAnyTerm: "a damaged entry is replaced by another term's"
             case .damagedEntryAcknowledged: "an entry that cannot be read counts as durable"
-            case .tornTailTakenForRot: "a node refuses a log that only lost unsynced writes"
+            case .tornTailTakenForRot: "a node distrusts a log that only lost unsynced writes"
             case .rotTakenForTornTail: "synced entries are dropped in silence"
+            case .segmentLeftUnsynced: "the log goes on in a segment that nothing leads to"
+            case .appliedRowWrittenSeldom: "entries are applied a second time after a crash"
             case .lostProposalSentAgainTooEarly: "a command is executed twice"
+            case .forwardTakenTwice: "a repeated message executes a command twice"
+            case .wokenGroupNotTicked: "a group that has slept elects nobody any more"
             }
         }
     }
