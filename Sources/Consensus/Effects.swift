@@ -21,7 +21,8 @@ package struct Effects: Hashable, Sendable {
     package var readsReady: [ReadReady] = []
     package var readsRefused: [ReadRefused] = []
     package var fetches: [FetchRequest] = []
-    /// Snapshots that others want of this replica's state machine: `snapshotMade(_:of:)` answers.
+    /// Snapshots that others want of this replica's state machine: `snapshotMade(_:at:)` answers.
+    /// What was made is kept for an election timeout at least, and as long as it is being fetched.
     package var snapshotRequests: [SnapshotRequest] = []
     /// A snapshot to fetch from `id.source` and to install: `snapshotEnded(_:_:)` answers. There is
     /// never a second one before that. `RestoredState.installedSnapshot` must bring it back.

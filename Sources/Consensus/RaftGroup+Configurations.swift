@@ -58,15 +58,14 @@ extension RaftGroup {
     /// Whether this replica may ask for votes. A witness has nothing to lead with, a learner or a
     /// removed replica no vote. But: "a server that is not part of its own latest configuration
     /// should still start new elections, as it might still be needed until the C_new entry is
-    /// committed" (thesis §4.2.2). Its own vote counts only if it is part of it. Damaged entries
-    /// could not be sent, and one of them may be a configuration.
+    /// committed" (thesis §4.2.2). Its own vote counts only if it is part of it.
     var mayCampaign: Bool {
         #if PlantedBugs
             let cannotLead = isWitness && PlantedBug.active != .witnessCampaigns
         #else
             let cannotLead = isWitness
         #endif
-        return !cannotLead && log.damage.isEmpty
+        return !cannotLead
             && unsettledConfigurations.contains { $0.configuration.voters.contains(replica) }
     }
 }

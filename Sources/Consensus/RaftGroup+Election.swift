@@ -12,7 +12,7 @@ extension RaftGroup {
     mutating func followerTicked() {
         electionElapsed += 1
         if electionElapsed >= electionWait {
-            if mayCampaign && standing == .trusted && !keepsPromise {
+            if mayCampaign && standing == .trusted && !keepsPromise && log.damage.isEmpty {
                 preCampaign()
             } else {
                 // It waits; it only stops naming a leader that is gone.

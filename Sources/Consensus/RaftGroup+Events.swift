@@ -6,8 +6,10 @@ extension RaftGroup {
     /// missing.
     package mutating func started() -> Effects {
         beginRegistration()
-        askForEntries()
-        snapshotsTicked()
+        if standing != .quarantined {
+            askForEntries()
+            snapshotsTicked()
+        }
         return finishEvent()
     }
 
@@ -20,8 +22,10 @@ extension RaftGroup {
         ticks += 1
         registrationTicked()
         if leadership != nil { leaderTicked() } else { followerTicked() }
-        snapshotsTicked()
-        repairTicked()
+        if standing != .quarantined {
+            snapshotsTicked()
+            repairTicked()
+        }
         return finishEvent()
     }
 
@@ -113,7 +117,11 @@ extension RaftGroup {
 
     private mutating func handOut() {
         // Of a witness's entries nobody can tell what they said.
-        guard !isWitness else { return log.skipHandouts() }
+        guard !isWitness else {
+            log.skipHandouts()
+            truncateLog()
+            return
+        }
         while let range = log.nextHandout(settings) { effects.committed.append(range) }
     }
 

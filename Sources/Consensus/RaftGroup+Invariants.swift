@@ -14,6 +14,7 @@ extension RaftGroup {
         checkRole(&broken)
         if let led = leadership { checkLeadership(led, &broken) }
         checkQueues(&broken)
+        checkSnapshotsAndDamage(&broken)
         checkMembership(&broken)
         if let earlier { checkPassage(from: earlier, &broken) }
         return broken.found
@@ -31,10 +32,10 @@ extension RaftGroup {
 
     private func checkIndexes(_ broken: inout Broken) {
         broken.unless(
-            (log.terms.baseIndex <= appliedIndex || log.needsSnapshot)
-                && appliedIndex <= handedIndex
-                && handedIndex <= log.handoutLimit && commitIndex <= lastIndex
-                && durableIndex <= lastIndex,
+            appliedIndex <= handedIndex && handedIndex <= log.handoutLimit
+                && log.terms.baseIndex <= log.handoutLimit && commitIndex <= lastIndex
+                && durableIndex <= lastIndex
+                && (log.needsSnapshot ? handedIndex == appliedIndex : true),
             1,
             """
             first \(firstIndex) applied \(appliedIndex) handed \(handedIndex) \
@@ -140,6 +141,9 @@ extension RaftGroup {
             term \(earlier.term) to \(term), committed \(earlier.commitIndex) to \(commitIndex), \
             applied \(earlier.appliedIndex) to \(appliedIndex)
             """)
+        broken.unless(
+            earlier.firstIndex <= firstIndex && earlier.log.persistedIndex <= log.persistedIndex,
+            34, "first \(earlier.firstIndex) to \(firstIndex)")
         if earlier.term == term {
             broken.unless(
                 earlier.vote == nil || earlier.vote == vote, 12,

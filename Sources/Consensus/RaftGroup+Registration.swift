@@ -85,7 +85,9 @@ extension RaftGroup {
     /// starts it must have had when this one began, and what in this one it must have now.
     func proves(_ record: PeerRecord) -> Bool {
         let own = ownStart.registration
-        if record.incarnation != own.incarnation {
+        // A record of no start is of what a replica said before anybody remembered one: since it
+        // became a member, perhaps in this very start.
+        if record.incarnation != own.incarnation && record.incarnation != 0 {
             return record.incarnation > own.incarnation || own.isBehind(record)
         }
         let now = Registration(

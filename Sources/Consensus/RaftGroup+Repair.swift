@@ -28,12 +28,14 @@ extension RaftGroup {
     package mutating func damaged(_ indexes: ClosedRange<LogIndex>) -> Effects {
         wake()
         if log.lost(indexes) {
+            wake()
             // What is still in memory needs nobody.
             var index = max(indexes.lowerBound, log.cache.firstIndex)
             while index <= indexes.upperBound, log.cache.holds(index) {
                 supply(log.cache[index])
                 index = index.next
             }
+            if candidacy != nil { becomeFollower(term: term, leader: nil) }
             askForEntries()
         }
         return finishEvent()

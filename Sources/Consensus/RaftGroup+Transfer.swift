@@ -113,7 +113,9 @@ extension RaftGroup {
             return
         }
         // Whoever has not heard the leader in this term will be told again.
-        guard leader == peer, mayCampaign, standing == .trusted else { return }
+        guard leader == peer, mayCampaign, standing == .trusted, log.damage.isEmpty else {
+            return
+        }
         campaign(isTransfer: true)
     }
 }

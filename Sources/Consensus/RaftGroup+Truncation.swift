@@ -18,7 +18,8 @@ extension RaftGroup {
     /// What the state machine would not ask for again after a crash.
     var settledIndex: LogIndex {
         guard !log.needsSnapshot else { return .zero }
-        var settled = min(log.persistedIndex, log.appliedIndex)
+        // A witness has no state that could lag.
+        var settled = isWitness ? log.appliedIndex : min(log.persistedIndex, log.appliedIndex)
         #if PlantedBugs
             if PlantedBug.active == .truncatesAheadOfPersisted { settled = log.appliedIndex }
         #endif

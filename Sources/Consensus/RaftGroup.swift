@@ -35,6 +35,13 @@ import Primitives
 /// 18. A witness hands nothing out and holds no command.
 /// 19. Leader: what is committed is durable in as many zones as the rule asks for, as soon as the term
 ///     and the configuration that states the rule are committed.
+/// 30. What the log no longer holds is in the state machine's durable state: `firstIndex - 1 ≤
+///    persistedIndex`, or a snapshot is needed. It is not beyond the place of a snapshot in making.
+/// 31. A snapshot that may be installed any moment takes nothing back: nothing is handed out from its
+///    place on. It is looked for with at least one source in turn.
+/// 32. Damaged entries are in the log and durable; their ranges are apart and bounded. Nobody with
+///    damage campaigns.
+/// 33. Leader: whoever needs a snapshot needs entries that have gone from the log.
 ///
 /// Between an earlier moment and a later one:
 ///
@@ -42,6 +49,7 @@ import Primitives
 /// 12. Within a term a vote is given once and not changed, and the leader, once known, is not
 ///     replaced by another.
 /// 13. The terms of entries up to the earlier commit index stay as they were.
+/// 34. `firstIndex` and `persistedIndex` never fall.
 /// 14. Leader Append-Only: while a replica leads a term, its log only grows (thesis §3.4).
 package struct RaftGroup: Sendable {
     package let group: GroupID

@@ -35,7 +35,7 @@ package struct SnapshotMetadata: Hashable, Sendable {
 }
 
 /// The shell shall make a snapshot of the state machine as it is now, and call
-/// `snapshotMade(_:of:)`.
+/// `snapshotMade(_:at:)`.
 package struct SnapshotRequest: Hashable, Sendable {
     package var id: SnapshotID
     /// Who asked for it.

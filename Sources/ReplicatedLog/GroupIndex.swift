@@ -128,7 +128,6 @@ struct GroupIndex: Sendable {
         }
         ascends = false
         recount()
-        ascends = damagedCount == 0 && !zip(locations, locations.dropFirst()).contains { $0 >= $1 }
     }
 
     /// Applies a change that a record states. `false`, and nothing changed, when the change cannot
@@ -284,6 +283,7 @@ struct GroupIndex: Sendable {
         }
         damagedCount = locations.count { $0.isDamaged }
         oldestSegment = locations.lazy.filter { !$0.isDamaged }.map(\.segment).min()
+        ascends = damagedCount == 0 && !zip(locations, locations.dropFirst()).contains { $0 >= $1 }
     }
 }
 

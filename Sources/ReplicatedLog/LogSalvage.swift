@@ -95,6 +95,8 @@ struct LogSalvage: Sendable {
             var firstSequence = header?.firstSequence
             if firstSequence == nil, let first, first.firstSector == 1 {
                 firstSequence = first.sequence
+            } else if firstSequence == nil, found.number == SegmentNumber(1) {
+                firstSequence = 1
             }
             glances.append(
                 Glance(
@@ -117,7 +119,9 @@ struct LogSalvage: Sendable {
         for later in glances[(position + 1)...] {
             if later.restarts { break }
             claim = max(claim, later.claim)
-            if !later.isEmpty, let first = later.firstSequence { claim = max(claim, first - 1) }
+            if !later.isEmpty, let first = later.firstSequence {
+                claim = max(claim, max(first, 1) - 1)
+            }
         }
         return claim
     }

@@ -35,6 +35,15 @@ struct Checker {
         reads = reads.filter { $0.value.replica != node.id }
     }
 
+    /// What was committed before this cluster began.
+    mutating func knows(_ entries: [LogEntry]) {
+        for entry in entries {
+            committed[entry.index] = entry.term
+            self.entries[entry.index] = entry
+            highestCommit = max(highestCommit, entry.index)
+        }
+    }
+
     mutating func asks(_ token: UInt64, _ node: Cluster.Node) {
         if node.raft != nil { reads[token] = (node.id, highestCommit) }
     }
@@ -55,16 +64,28 @@ struct Checker {
                 "replica \(id) issued ticket \(work.ticket.rawValue)")
             nextTicket[node.id]! += 1
             if let hardState = work.hardState {
+                // The state holds what the log does not.
+                let end = max(
+                    node.disk.lastIndex, node.snapshots.installed?.index ?? .zero)
                 unless(
-                    hardState.commitIndex <= node.disk.lastIndex,
-                    "replica \(id) persists commit \(hardState.commitIndex), has \(node.disk.lastIndex)"
-                )
+                    hardState.commitIndex <= end,
+                    "replica \(id) persists commit \(hardState.commitIndex), has \(end)")
             }
             if work.replacedFrom != nil { reach("entries replaced") }
             if work.replacedFrom != nil && !node.queued.isEmpty {
                 reach("entries replaced while in flight to the disk")
             }
             if work.hardState == nil && work.entries.isEmpty { reach("order-only append") }
+            if let start = work.start {
+                reach(start.replacesAll ? "log replaced by a snapshot" : "log front cut")
+                if !start.replacesAll && node.snapshots.installed?.index == start.index {
+                    reach("log kept behind a snapshot")
+                }
+                if !start.replacesAll && start.index > LogIndex(UInt64(node.durablyApplied)) {
+                    violations.append("replica \(id) cuts \(start.index), durably applied less")
+                }
+            }
+            if !work.repaired.isEmpty { reach("entries repaired") }
         }
         for range in effects.committed {
             unless(
@@ -89,7 +110,8 @@ struct Checker {
         let known = leaders[raft.term] ?? raft.replica
         unless(known == raft.replica, "term \(raft.term) has leaders \(known), \(raft.replica)")
         leaders[raft.term] = raft.replica
-        for (index, term) in committed where raft.term(at: index) != term {
+        for (index, term) in committed
+        where index >= raft.firstIndex.previous && raft.term(at: index) != term {
             violations.append(
                 "leader \(raft.replica) of term \(raft.term) lacks committed entry \(index)")
         }
@@ -101,7 +123,12 @@ struct Checker {
         var index = from.next
         while index <= raft.commitIndex {
             defer { index = index.next }
-            let term = raft.term(at: index)!
+            // What a snapshot holds was committed by others, who were looked at.
+            guard let term = raft.term(at: index) else {
+                unless(
+                    committed[index] != nil, "replica \(raft.replica) begins behind \(index)")
+                continue
+            }
             if let known = committed[index] {
                 unless(
                     known == term,
@@ -168,6 +195,12 @@ struct Checker {
                 disk.hardState.term > message.term
                     || disk.hardState.term == message.term && disk.lastIndex >= matchIndex,
                 "\(node.id) accepts \(matchIndex) in \(message.term), disk \(disk.lastIndex)")
+            unless(
+                node.snapshots.foundRot || disk.damaged.allSatisfy { $0 > matchIndex },
+                "\(node.id) accepts \(matchIndex), damaged \(disk.damaged)")
+        case .snapshotNeeded: reach("snapshot needed")
+        case .snapshotOffer: reach("snapshot offered")
+        case .entriesFound: reach("entries found")
         case .staleTerm: reach("stale term told")
         case .appendResponse(.rejected): reach("append rejected")
         case .readIndexRequest: reach("read forwarded")

@@ -25,6 +25,8 @@ final class Cluster {
         var diskIsStuck = false
         /// While true nothing is applied by `settle`.
         var applyIsStuck = false
+        var snapshots = SnapshotShell()
+        var alarms: [AlarmChange] = []
         var readsReady: [ReadReady] = []
         var readsRefused: [ReadRefused] = []
     }
@@ -87,6 +89,7 @@ final class Cluster {
             log: self[id].disk.summary,
             appliedIndex: LogIndex(UInt64(self[id].durablyApplied)),
             incarnation: self[id].incarnation)
+        restore(&restored, id)
         restored.peers = self[id].disk.peers
         do {
             self[id].raft = try RaftGroup(
@@ -103,7 +106,8 @@ final class Cluster {
 
     /// - Parameter surviving: works not synced that reached the disk all the same.
     func crash(_ id: Int, surviving: Int = 0) {
-        for work in self[id].queued.prefix(surviving) { self[id].disk.write(work) }
+        for work in self[id].queued.prefix(surviving) { write(work, id) }
+        crashSnapshots(id)
         self[id].raft = nil
         self[id].queued = []
         self[id].handed = []
@@ -122,6 +126,8 @@ final class Cluster {
         if let work = effects.append { self[id].queued.append(work) }
         self[id].handed += effects.committed
         self[id].fetches += effects.fetches
+        takeSnapshotEffects(effects, id)
+        self[id].alarms += effects.alarms
         self[id].readsReady += effects.readsReady
         self[id].readsRefused += effects.readsRefused
     }
@@ -155,17 +161,33 @@ final class Cluster {
         let done = self[id].queued.prefix(works)
         guard let last = done.last else { return }
         self[id].queued.removeFirst(done.count)
-        for work in done { self[id].disk.write(work) }
+        for work in done { write(work, id) }
         for work in done { for message in work.messagesAfterDurable { send(message, of: id) } }
         event(id) { $0.appended(last.ticket) }
     }
 
-    /// Applies the oldest handout.
+    private func write(_ work: AppendWork, _ id: Int) {
+        self[id].disk.write(work, state: self[id].applied.prefix(self[id].durablyApplied))
+        for entry in self[id].disk.wrongRepairs {
+            checker.violations.append("replica \(id) repairs with \(entry)")
+        }
+    }
+
+    /// Applies the oldest handout, and reads it again later when the log cannot.
     func apply(_ id: Int) {
         guard !self[id].handed.isEmpty else { return }
-        let range = self[id].handed.removeFirst()
-        let entries =
-            range.entries ?? self[id].disk.entries(from: range.first, through: range.through)
+        let range = self[id].handed[0]
+        guard
+            let entries = range.entries
+                ?? self[id].disk.read(from: range.first, through: range.through)
+        else {
+            checker.violations.append("replica \(id) hands out \(range), which has gone")
+            return
+        }
+        guard range.first.rawValue + UInt64(entries.count) == range.through.rawValue + 1 else {
+            return checker.reach("handout waits for a repair")
+        }
+        self[id].handed.removeFirst()
         checker.applies(entries, self[id])
         self[id].applied += entries
         event(id) { $0.applied(through: range.through) }
@@ -178,11 +200,12 @@ final class Cluster {
         if !failing {
             var bytes = 0
             entries = []
-            for entry in self[id].disk.entries(from: request.first, through: request.through) {
+            for entry in self[id].disk.read(from: request.first, through: request.through) ?? [] {
                 bytes += entry.payloadBytes
                 if !entries!.isEmpty && bytes > request.maxBytes { break }
                 entries!.append(entry)
             }
+            if entries!.isEmpty { entries = nil }
         }
         let fetched = FetchedEntries(request: request, entries: entries)
         event(id) { $0.entriesFetched(fetched) }
@@ -236,9 +259,11 @@ final class Cluster {
                     sync(id)
                 }
                 if !self[id].applyIsStuck && !self[id].handed.isEmpty {
-                    moved = true
+                    let applied = self[id].applied.count
                     apply(id)
+                    if self[id].applied.count > applied { moved = true }
                 }
+                if moveSnapshots(id) { moved = true }
                 if !self[id].diskIsStuck && !self[id].fetches.isEmpty {
                     moved = true
                     answerFetch(id)

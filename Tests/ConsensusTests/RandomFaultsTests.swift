@@ -10,9 +10,10 @@ import Testing
         electionTimeoutTicks: 8, heartbeatTicks: 2, maxEntryBytesPerAppend: 200,
         maxInflightAppends: 3, maxInflightBytes: 400, maxEntryBytes: 500,
         maxUncommittedBytes: 1_500, cacheBytesMax: 300, maxHandoutBytes: 150,
-        maxHandoutsInFlight: 2, maxPendingReads: 6)
+        maxHandoutsInFlight: 2, maxPendingReads: 6, entriesKept: 3, entriesKeptForFollowers: 8,
+        truncationBatch: 2)
 
-    @Test(arguments: [(3, 0), (3, 40), (5, 80), (5, 120), (1, 160)])
+    @Test(arguments: [(3, 200), (3, 40), (5, 80), (5, 120), (1, 160)])
     func everySeedIsSafeAndMakesProgressOnceHealed(replicas: Int, firstSeed: UInt64) {
         var reached: [String: Int] = [:]
         for seed in firstSeed..<firstSeed + 40 {
@@ -26,7 +27,7 @@ import Testing
             if !violations.isEmpty { return }
         }
         // A path that no seed reaches is not tested by any.
-        for path in replicas == 1 ? Self.pathsAlone : Self.paths {
+        for path in replicas == 1 ? Self.pathsAlone : Self.paths + Self.pathsOfStorage {
             #expect(reached[path, default: 0] > 0, "no seed from \(firstSeed) on reaches: \(path)")
         }
     }
@@ -107,8 +108,7 @@ import Testing
                 cluster.cut.append((cluster[id].id, cluster[anyReplica()].id))
             }
             if percent(8) { cluster.heal() }
-            // The state machine's own flush.
-            if percent(10) { cluster[id].durablyApplied = cluster[id].applied.count }
+            disturbStorage(id)
         }
 
         mutating func work() {
@@ -149,6 +149,7 @@ import Testing
                     }
                     if percent(70) { cluster.apply(id) }
                     if percent(50) { cluster.answerFetch(id, failing: percent(10)) }
+                    moveSnapshots(id, failures: skew > 0 ? 10 : 0)
                 }
             }
             cluster.checker.checkLogMatching(cluster)
@@ -192,9 +193,10 @@ import Testing
                 }
                 isDone = cluster.ids.allSatisfy { id in
                     guard let accepted else { return false }
-                    return cluster[id].applied.count >= Int(accepted.index.rawValue)
-                        && cluster.raft(id).term(at: accepted.index) == accepted.term
-                        && cluster.raft(id).leader != nil
+                    let place = Int(accepted.index.rawValue)
+                    return cluster[id].applied.count >= place
+                        && cluster[id].applied[place - 1].term == accepted.term
+                        && storageIsWhole && cluster.raft(id).leader != nil
                 }
             }
             guard isDone else {

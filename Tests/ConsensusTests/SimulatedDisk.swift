@@ -3,21 +3,37 @@ import Primitives
 
 /// One replica's log and hard state. Fault model: a work is written whole or not at all, in the
 /// order of its ticket; a crash loses works that were not synced, but any number of them, counted
-/// from the oldest, may have reached the disk without the acknowledgement.
+/// from the oldest, may have reached the disk without the acknowledgement. Damaged entries cannot
+/// be read.
 struct SimulatedDisk {
     var hardState = HardState()
-    /// Entry `i` has index `i + 1`.
+    /// Entry `i` has index `i + 1`. Those up to `startIndex` are gone from the log and are those of
+    /// the state that stands for them; nothing reads them but the checker. Of damaged ones it is
+    /// what they held.
     var entries: [LogEntry] = []
+    var start: LogStart?
+    /// Ascending.
+    var damaged: [LogIndex] = []
+    /// What a repair wrote that was not what the entry had held.
+    var wrongRepairs: [LogEntry] = []
     var peers: [PeerRecord] = []
 
-    mutating func write(_ work: AppendWork) {
+    /// - Parameter state: what the state machine durably is.
+    mutating func write(_ work: AppendWork, state: ArraySlice<LogEntry> = []) {
+        if let start = work.start { begin(start, state) }
+        for entry in work.repaired where damaged.contains(entry.index) {
+            if entry != self.entry(at: entry.index) { wrongRepairs.append(entry) }
+            damaged.removeAll { $0 == entry.index }
+        }
         if let hardState = work.hardState { self.hardState = hardState }
         for peer in work.peers {
             peers.removeAll { $0.replica == peer.replica }
             peers.append(peer)
         }
         if let from = work.replacedFrom {
+            precondition(from > startIndex, "replacing from \(from), begins behind \(startIndex)")
             entries.removeLast(entries.count - Int(from.previous.rawValue))
+            damaged.removeAll { $0 >= from }
         }
         for entry in work.entries {
             precondition(entry.index.rawValue == UInt64(entries.count + 1), "a gap at \(entry)")
@@ -25,10 +41,34 @@ struct SimulatedDisk {
         }
     }
 
+    private mutating func begin(_ start: LogStart, _ state: ArraySlice<LogEntry>) {
+        let end = Int(start.index.rawValue)
+        precondition(
+            state.count >= end && start.index >= startIndex,
+            "begins behind \(start.index), the state is at \(state.count)")
+        let suffix = start.replacesAll ? [] : entries.dropFirst(end)
+        precondition(
+            start.replacesAll || entries[end - 1].term == start.term,
+            "the log has no entry \(start.index) of term \(start.term)")
+        entries = Array(state.prefix(end)) + suffix
+        damaged.removeAll { $0 <= start.index || start.replacesAll }
+        self.start = start
+    }
+
+    var startIndex: LogIndex { start?.index ?? .zero }
+
     var lastIndex: LogIndex { LogIndex(UInt64(entries.count)) }
 
     func entry(at index: LogIndex) -> LogEntry? {
         index > .zero && index <= lastIndex ? entries[Int(index.rawValue) - 1] : nil
+    }
+
+    /// As the log reads them: nil when the first has gone, up to the first damaged one otherwise.
+    func read(from first: LogIndex, through: LogIndex) -> [LogEntry]? {
+        guard first > startIndex, through <= lastIndex else { return nil }
+        let lost = damaged.first { $0 >= first && $0 <= through }
+        let end = lost.map(\.previous) ?? through
+        return end < first ? [] : entries(from: first, through: end)
     }
 
     func entries(from first: LogIndex, through: LogIndex) -> [LogEntry] {
@@ -37,11 +77,14 @@ struct SimulatedDisk {
 
     var summary: LogSummary {
         var runs: [TermRun] = []
-        for entry in entries where runs.last?.term != entry.term {
+        for entry in entries.dropFirst(Int(startIndex.rawValue)) where runs.last?.term != entry.term
+        {
             runs.append(TermRun(firstIndex: entry.index, term: entry.term))
         }
         return LogSummary(
-            firstIndex: LogIndex(1), lastIndex: lastIndex, termBeforeFirst: .zero, termRuns: runs,
-            lastTimestamp: entries.map(\.timestamp).max() ?? .zero)
+            firstIndex: startIndex.next, lastIndex: lastIndex,
+            termBeforeFirst: start?.term ?? .zero, termRuns: runs,
+            lastTimestamp: max(
+                start?.timestamp ?? .zero, entries.map(\.timestamp).max() ?? .zero))
     }
 }

@@ -134,7 +134,7 @@ import Testing
     }
 
     /// What peers would bring, written in one go or, as consensus would, in several.
-    static func repair(_ opened: Opened, _ model: SalvageModel) throws {
+    static func repair(_ opened: Opened, _ model: inout SalvageModel) throws {
         for (id, expected) in model.groups.sorted(by: { $0.key < $1.key }) {
             var part = GroupAppend(group: id)
             let found = opened.groups[id]
@@ -150,6 +150,7 @@ import Testing
                     part.hardState = HardState(
                         term: expected.hardState.term.next,
                         commitIndex: expected.hardState.commitIndex)
+                    model.groups[id]!.hardState = part.hardState!
                 }
                 part.isTrustedAgain = found.peersAreIncomplete
             } else {
@@ -160,6 +161,7 @@ import Testing
                 part.entries = SalvageModel.entries(id, expected)[...]
                 part.isTrustedAgain = true
             }
+            part.peers = expected.peers.values.sorted { $0.replica < $1.replica }
             try opened.log.append([part])
         }
         // Groups that a damaged log may believe in, and this node has not.
@@ -218,7 +220,7 @@ import Testing
                 $0.damaged.isEmpty && !$0.isUntrusted && !$0.voteIsUnknown && !$0.peersAreIncomplete
             } && !opened.report.mayLackGroups
         if !isSound { #expect(try corruption { _ = try Fixture.open(device) } != nil) }
-        try repair(again, model)
+        try repair(again, &model)
         device.crash(seed: seed)
         let sound = try Fixture.open(device)
         for (id, expected) in model.groups {
@@ -227,6 +229,13 @@ import Testing
             let entries = try sound.log.everything(of: id)
             #expect(entries.suffix(expected.terms.count) == SalvageModel.entries(id, expected)[...])
         }
+        // Once more, behind the restart and in it.
+        model.log = sound.log
+        try model.write(batches: 30)
+        try harm(device, faults: faults, seed: seed &* 37)
+        let second = try Fixture.open(device, settings: settings)
+        try check(second, against: model, &ignored)
+        #expect(try Fixture.open(device, settings: settings).groups == second.groups)
     }
 
     @Test(arguments: UInt64(1)...40)

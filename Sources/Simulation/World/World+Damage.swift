@@ -19,6 +19,11 @@ extension World {
         let seed = deedChance.word()
         guard harm(trial, deed, seed: seed) else { return false }
         guard let seats = judge(trial, node) else { return false }
+        // What a running process knows, it goes on knowing: that a replica is lost, shows at a start.
+        if node.isUp && seats.contains(where: \.isLost) {
+            stop(node, keeping: .everything)
+            restartLater(node)
+        }
         _ = harm(node.device, deed, seed: seed)
         for (seat, damaged, isLost) in seats {
             seat.ledger.damaged = damaged
