@@ -148,7 +148,9 @@ extension World {
         func quorum(_ voters: [ReplicaID]) -> Bool {
             if voters.isEmpty { return true }
             let count = voters.count { voter in
-                guard let ledger = seat(voter, group)?.ledger else { return false }
+                // What a lost replica had acknowledged before may still be on its way.
+                guard let seat = seat(voter, group) else { return false }
+                let ledger = seat.ledgerBeforeLoss ?? seat.ledger
                 return index <= ledger.base || ledger.term(at: index) == term
             }
             return count > voters.count / 2

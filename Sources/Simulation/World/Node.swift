@@ -117,6 +117,8 @@ final class Seat {
     var earlier: RaftGroup?
     /// What the disk holds of the log, as the simulator knows it.
     var ledger = Ledger()
+    /// What the disk held before it was lost.
+    var ledgerBeforeLoss: Ledger?
     /// Works that are written and not synced.
     var unsynced: [AppendWork] = []
     /// Where the replica stands aside for good: another seat takes its place.

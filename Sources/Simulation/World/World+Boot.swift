@@ -56,7 +56,10 @@ extension World {
         node.nextSequence = node.incarnation << 32
         var groups: [RaftGroup] = []
         for seat in node.seats where !seat.isGivenUp {
-            guard let raft = restore(node, seat, opened.groups[spec(seat).id]) else { return }
+            guard let raft = restore(node, seat, opened.groups[spec(seat).id]) else {
+                if node.isUp && report.failures.isEmpty { continue }
+                return
+            }
             groups.append(raft)
         }
         node.core = MultiRaft(
@@ -80,7 +83,7 @@ extension World {
             settings: LogSettings(segmentBytes: 128 << 10, salvagesDamage: true))
     }
 
-    /// - Returns: nil when the node has stopped again.
+    /// - Returns: nil when the node has stopped again, or the seat is given up.
     func restore(_ node: Node, _ seat: Seat, _ found: RecoveredGroup?) -> RaftGroup? {
         let recovered = found ?? RecoveredGroup(group: spec(seat).id)
         do throws(MachineFailure) {
@@ -105,7 +108,16 @@ extension World {
                 group: spec(seat).id, replica: seat.replica, settings: settings,
                 restored: restored, seed: timeChance.word())
         } catch {
-            fail("node \(node.id) group \(spec(seat).id) cannot start: \(error)")
+            // A log that is known to have lost something need not fit the state: such a replica is
+            // given up like one in quarantine.
+            guard budget.isLost(seat) else {
+                fail("node \(node.id) group \(spec(seat).id) cannot start: \(error)")
+                return nil
+            }
+            reach(.quarantined)
+            seat.machine.stop(seed: 0)
+            seat.isRunning = false
+            seat.isGivenUp = true
             return nil
         }
     }

@@ -27,7 +27,10 @@ extension World {
         _ = harm(node.device, deed, seed: seed)
         for (seat, damaged, isLost) in seats {
             seat.ledger.damaged = damaged
-            if isLost { budget.lose(seat) }
+            if isLost {
+                seat.ledgerBeforeLoss = seat.ledger
+                budget.lose(seat)
+            }
             seat.isHarmed = true
         }
         return true
@@ -156,6 +159,7 @@ extension World {
         node.incarnation = image.incarnation
         node.images = []
         for (old, seat) in zip(image.seats, seats) {
+            seat.ledgerBeforeLoss = seat.ledger
             seat.ledger = old.ledger
             seat.installed = old.installed
             seat.unsynced = []

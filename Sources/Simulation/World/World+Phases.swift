@@ -102,7 +102,12 @@ extension World {
             let raft = leadingNode.core?.group(id), raft.hasCommittedInTerm
         else {
             wakeUp(group)
-            return wait("group \(id) has \(leaders.count) leaders")
+            let raft = leaders.first?.0.core?.group(id)
+            return wait(
+                "group \(id) has \(leaders.count) leaders, the first in term "
+                    + "\(raft?.term ?? .zero) with \(raft?.commitIndex ?? .zero) of "
+                    + "\(raft?.lastIndex ?? .zero) committed, \(raft?.configuration.zoneRule.zonesMin ?? 0) "
+                    + "zones needed")
         }
         if isWorking { return wait("clients work") }
         guard let target = progress.target[group] else {
