@@ -194,6 +194,7 @@ extension World {
             damaged: recovered.damaged)
         defer {
             seat.ledger = found
+            seat.known = found
             seat.unsynced = []
         }
         guard recovered.damaged.isEmpty, !recovered.isUntrusted, !recovered.voteIsUnknown,
