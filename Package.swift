@@ -41,6 +41,7 @@ let package = Package(
     products: [
         .executable(name: "spined", targets: ["spined"]),
         .executable(name: "spinectl", targets: ["spinectl"]),
+        .executable(name: "simulate", targets: ["simulate"]),
         .library(name: "SpineClient", targets: ["SpineClient"]),
     ],
     traits: [
@@ -67,6 +68,12 @@ let package = Package(
         pure("RecordModel", ["Primitives"]),
         pure("StorageEngine", ["Primitives"]),
         pure("RecordStore", ["Primitives", "RecordModel", "StorageEngine"]),
+        pure(
+            "Simulation",
+            [
+                "Primitives", "Consensus", "ReplicatedLog", "MultiRaft", "RecordModel",
+                "StorageEngine", "RecordStore",
+            ]),
         .target(
             name: "FHIRCore", exclude: ["Tables/generate.py"], swiftSettings: strict),
 
@@ -134,6 +141,10 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Links the pure ring alone, so that its optimised build is quick.
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulation"], swiftSettings: strict),
+
         // Tests.
         test("HygieneTests", []),
         test("PrimitivesTests", ["Primitives"]),
@@ -150,6 +161,12 @@ let package = Package(
         test("StorageEngineTests", ["StorageEngine", "RocksDBEngine", "Primitives"]),
         test("RecordModelTests", ["RecordModel", "Primitives"]),
         test("RecordStoreTests", ["RecordStore", "RecordModel", "StorageEngine", "Primitives"]),
+        test(
+            "SimulationTests",
+            [
+                "Simulation", "Primitives", "Consensus", "ReplicatedLog", "MultiRaft",
+                "RecordModel", "StorageEngine", "RecordStore",
+            ]),
         test("FHIRCoreTests", ["FHIRCore"]),
         test(
             "FHIRServerTests",

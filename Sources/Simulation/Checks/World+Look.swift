@@ -38,6 +38,8 @@ extension World {
             switch fault {
             // Whom nobody has told of: the message is lost, as any may be.
             case .noAddress: continue
+            // What a lost replica has forgotten, its peers still rely on.
+            case .breach(let group, _) where isLost(group, at: node): continue
             case .breach, .foreignSeat:
                 reach(.contractBreach)
                 fail("node \(node.id) met a breach: \(fault)")
@@ -61,6 +63,10 @@ extension World {
             }
             node.earlier = core
         }
+    }
+
+    private func isLost(_ group: GroupID, at node: Node) -> Bool {
+        node.place(of: group, specs).map { budget.isLost(node.seats[$0]) } ?? false
     }
 
     func noteMessages(_ messages: NodeMessages) {

@@ -49,7 +49,7 @@ extension World {
                 entries = try node.log!.entries(
                     of: spec(seat).id, from: next, through: range.through, maxBytes: replayBytes)
             } catch {
-                readFailed(node, place, error)
+                readFailed(node, place, next...range.through, error)
                 // What was handed out cannot be read: the process ends, and its next start finds
                 // the damage.
                 stop(node, keeping: .everything)

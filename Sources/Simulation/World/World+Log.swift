@@ -109,17 +109,33 @@ extension World {
                 of: spec(seat).id, from: request.first, through: request.through,
                 maxBytes: request.maxBytes)
         } catch {
-            readFailed(node, place, error)
+            readFailed(node, place, request.first...request.through, error)
         }
         post(.fetched(seat: place, FetchedEntries(request: request, entries: found)), to: node)
     }
 
-    /// What the log says of entries that it cannot read.
-    func readFailed(_ node: Node, _ place: Int, _ error: LogError) {
+    /// Some of these entries cannot be read: each that cannot is damaged.
+    func readFailed(
+        _ node: Node, _ place: Int, _ range: ClosedRange<LogIndex>, _ error: LogError
+    ) {
         trace.note(now, "node \(node.id): \(error)")
-        guard case .corruption(let corruption) = error else { return }
-        for damage in corruption.damage where damage.group == spec(node.seats[place]).id {
-            if let range = damage.indexes { post(.damaged(seat: place, range), to: node) }
+        guard let log = node.log else { return }
+        let id = spec(node.seats[place]).id
+        var index = range.lowerBound
+        while index <= range.upperBound {
+            defer { index = index.next }
+            do throws(LogError) {
+                _ = try log.entries(of: id, from: index, through: index, maxBytes: 0)
+            } catch {
+                switch error {
+                case .corruption, .device:
+                    reach(.damageFound)
+                    log.noteDamage(of: id, at: index)
+                    post(.damaged(seat: place, index...index), to: node)
+                case .unavailable, .foreign, .unsupportedVersion, .missing, .poisoned, .tooLarge:
+                    return
+                }
+            }
         }
     }
 }

@@ -102,12 +102,8 @@ extension World {
             let raft = leadingNode.core?.group(id), raft.hasCommittedInTerm
         else {
             wakeUp(group)
-            let raft = leaders.first?.0.core?.group(id)
             return wait(
-                "group \(id) has \(leaders.count) leaders, the first in term "
-                    + "\(raft?.term ?? .zero) with \(raft?.commitIndex ?? .zero) of "
-                    + "\(raft?.lastIndex ?? .zero) committed, \(raft?.configuration.zoneRule.zonesMin ?? 0) "
-                    + "zones needed")
+                "group \(id) has \(leaders.count) leaders; " + standing(of: group))
         }
         if isWorking { return wait("clients work") }
         guard let target = progress.target[group] else {
@@ -138,13 +134,35 @@ extension World {
             if seat.machine.appliedIndex < raft.commitIndex {
                 wait(
                     "group \(id) replica \(replica) has applied \(seat.machine.appliedIndex) of "
-                        + "\(raft.commitIndex), its log ends at \(seat.ledger.lastIndex)")
+                        + "\(raft.commitIndex), its log ends at \(seat.ledger.lastIndex); " + standing(of: group))
             } else if seat.machine.appliedIndex == leading.machine.appliedIndex,
                 seat.machine.digest != leading.machine.digest
             {
                 fail("group \(id): replicas \(replica) and \(leading.replica) differ")
             }
         }
+    }
+
+    /// How each replica of a group stands, for the message of a failure.
+    private func standing(of group: Int) -> String {
+        var words: [String] = []
+        for node in nodes {
+            for seat in node.seats where seat.group == group && !seat.isGivenUp {
+                guard let raft = node.core?.group(specs[group].id), seat.isRunning else {
+                    words.append("replica \(seat.replica) does not run")
+                    continue
+                }
+                words.append(
+                    "replica \(seat.replica) of node \(node.id) is \(raft.role), \(raft.standing) in "
+                        + "term \(raft.term), committed \(raft.commitIndex) durable "
+                        + "\(raft.durableIndex) of \(raft.lastIndex), damaged "
+                        + "\(seat.ledger.damaged.count), "
+                        + "\(raft.isHibernating ? "asleep, " : "")voters "
+                        + "\(raft.configuration.voters.incoming) zones "
+                        + "\(raft.configuration.zoneRule.zonesMin)")
+            }
+        }
+        return words.joined(separator: "; ")
     }
 
     /// Somebody asks for something: a group may sleep, and one that has no leader is told nowhere.
