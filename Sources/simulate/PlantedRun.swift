@@ -67,16 +67,28 @@
             let next = lock.withLock { waiting.isEmpty ? nil : waiting.removeFirst() }
             guard let (name, breaks) = next else { return false }
             let start = Date()
-            let words = ["--bug", name, "--seed", "\(first)", "--seeds", "\(command.seedsMax)"]
-            let found = runSeeds(words).map { seed, what in
-                PlantedFinding(seedsTaken: Int(seed - first) + 1, what: what)
-            }
+            let found = search(name)
             let outcome = Outcome(
                 name: name, breaks: breaks, found: found,
                 seconds: Date().timeIntervalSince(start))
             lock.withLock { outcomes.append(outcome) }
             say(outcome.line(seedsMax: command.seedsMax))
             return true
+        }
+
+        private func search(_ name: String) -> PlantedFinding? {
+            var from = first
+            let end = first + UInt64(command.seedsMax)
+            while from < end {
+                let words = ["--bug", name, "--seed", "\(from)", "--seeds", "\(end - from)"]
+                guard let (seed, what) = runSeeds(words) else { return nil }
+                // What is reported without the bug, too, is not how it was found.
+                if runSeeds(["--seed", "\(seed)", "--seeds", "1"]) == nil {
+                    return PlantedFinding(seedsTaken: Int(seed - first) + 1, what: what)
+                }
+                from = seed + 1
+            }
+            return nil
         }
 
         /// - Returns: what went wrong on seeds that a bug was found with, without the bug.
