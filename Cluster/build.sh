@@ -33,3 +33,25 @@ build_binaries() {
     done
     mv "$stamp.begun" "$stamp"
 }
+
+# Builds the simulator, optimised, if anything is newer; sets SIMULATOR. It links the pure ring
+# alone, so none of the C libraries is needed to build it.
+build_simulator() {
+    local log="$ROOT/.build/build-simulate.log"
+    SIMULATOR="$ROOT/.build/release/simulate"
+    command -v swift >/dev/null ||
+        { echo "swift is not in PATH: install Swift 6.3 (https://www.swift.org/install)" >&2; return 1; }
+    if [ -x "$SIMULATOR" ] &&
+        [ -z "$(find "$ROOT/Sources" "$ROOT/Package.swift" -newer "$SIMULATOR" -print -quit)" ]; then
+        return 0
+    fi
+    echo "Building simulate (release); the first time takes minutes" >&2
+    mkdir -p "$ROOT/.build"
+    if ! (cd "$ROOT" && timeout --kill-after=10 1500 \
+        swift build -c release --product simulate </dev/null >"$log" 2>&1); then
+        tail -n 40 "$log" >&2
+        echo "The build of simulate failed; the whole output is in $log" >&2
+        return 1
+    fi
+    touch "$SIMULATOR"
+}

@@ -10,6 +10,10 @@ enum Rings {
         "RecordModel": ["Primitives"],
         "StorageEngine": ["Primitives"],
         "RecordStore": ["Primitives", "RecordModel", "StorageEngine"],
+        "Simulation": [
+            "Primitives", "Consensus", "MultiRaft", "ReplicatedLog", "RecordModel", "StorageEngine",
+            "RecordStore",
+        ],
         "FHIRCore": ["Primitives"],
     ]
 
@@ -23,7 +27,7 @@ enum Rings {
 
     static let edge: Set<String> = ["RocksDBEngine", "SnapshotArchive", "WireProtocol", "RPC"]
     static let shell: Set<String> = ["NodeRuntime", "SpineClient", "FHIRServer"]
-    static let executables: Set<String> = ["spined", "spinectl"]
+    static let executables: Set<String> = ["spined", "spinectl", "simulate"]
 
     /// What a target must not know although its ring would let it.
     static let mustNotKnow: [String: Set<String>] = [

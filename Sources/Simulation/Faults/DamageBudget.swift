@@ -61,7 +61,13 @@ extension World {
     /// Whether all these replicas may be lost now.
     func mayLose(_ seats: [Seat]) -> Bool {
         seats.allSatisfy { seat in
-            guard !seat.isWitness else { return false }
+            // What others have lost may be here alone.
+            let others = nodes.flatMap(\.seats).filter {
+                $0.group == seat.group && $0 !== seat && !$0.isGivenUp && !budget.isLost($0)
+            }
+            guard !seat.isWitness,
+                others.allSatisfy({ $0.ledger.damaged.isEmpty && !$0.mustRebuild })
+            else { return false }
             return configurations(of: seat.group).allSatisfy { configuration in
                 [configuration.voters.incoming, configuration.voters.outgoing].allSatisfy {
                     staysMinority($0, configuration, seats, seat.group)

@@ -90,6 +90,12 @@ extension World {
             return
         }
         trace.mix(1, packet.from, packet.to)
+        for message in packet.messages.messages {
+            trace.note(
+                now,
+                "  \(message.from)→\(message.to) group \(message.group) term \(message.term) "
+                    + "\(message.kind)".prefix(160))
+        }
         post(.messages(packet.messages, from: nodes[packet.from].id), to: node)
     }
 

@@ -62,8 +62,8 @@ final class Node {
     var isApplyBusy = false
     var proposals: [UInt64: ProposalUnderWay] = [:]
     var reads: [UInt64: ReadUnderWay] = [:]
-    /// Snapshots made here, by name; forgotten with the process.
-    var snapshots: [(id: SnapshotID, image: MachineSnapshot)] = []
+    /// Snapshots made here, by group and name; forgotten with the process.
+    var snapshots: [(group: Int, id: SnapshotID, image: MachineSnapshot)] = []
     var nextSequence: UInt64 = 1
 
     init(number: Int, zone: ZoneID) {

@@ -201,6 +201,7 @@ extension World {
     func repairAsOperator() {
         settleLosses()
         for group in specs.indices {
+            overrideZoneRule(group)
             guard let (node, place, seat) = leader(of: group),
                 let raft = node.core?.group(specs[group].id), raft.hasCommittedInTerm,
                 raft.configurationIndex <= raft.commitIndex
@@ -215,6 +216,18 @@ extension World {
             if removeForeignSeats(group, configuration) { continue }
             replaceLost(group, configuration, node, place)
         }
+    }
+
+    /// With a replica lost, its zone may be, and without it nothing is committed that would give it a
+    /// successor: the override is for that.
+    private func overrideZoneRule(_ group: Int) {
+        guard budget.lost.contains(where: { $0.group == group }),
+            let (node, place, seat) = leader(of: group), seat.last!.commitIndex < seat.last!.lastIndex
+        else { return }
+        var rule = seat.configuration.zoneRule
+        guard rule.zonesMin > 1, !rule.isOverridden else { return }
+        rule.isOverridden = true
+        post(.configure(seat: place, .change([.setZoneRule(rule)], leave: .automatic)), to: node)
     }
 
     /// - Returns: whether there was one.
@@ -255,6 +268,7 @@ extension World {
                 guard seat.isRunning else { return }
                 var new = old
                 new.replica = seat.replica
+                new.isWitness = seat.isWitness
                 let isVoter = configuration.voters.contains(loss.replica)
                 reach(.seatReplaced)
                 post(

@@ -16,7 +16,7 @@ extension World {
         }
         reach(.snapshotMade)
         if seat.last?.role != .leader { reach(.snapshotFromFollower) }
-        node.snapshots.append((request.id, image))
+        node.snapshots.append((seat.group, request.id, image))
         if node.snapshots.count > Self.snapshotsKept { node.snapshots.removeFirst() }
         post(.snapshotMade(seat: place, request.id, image.appliedIndex), to: node)
     }
@@ -65,7 +65,10 @@ extension World {
             injected(.snapshotBreak)
             return nil
         }
-        return nodes[source].snapshots.last { $0.id == transfer.metadata.id }?.image
+        let group = node.seats[transfer.seat].group
+        return nodes[source].snapshots.last {
+            $0.group == group && $0.id == transfer.metadata.id
+        }?.image
     }
 
     private func install(_ transfer: Transfer, _ node: Node, _ seat: Seat) {
@@ -77,7 +80,7 @@ extension World {
                     + "\(transfer.image?.appliedIndex.description ?? "nothing")")
             return
         }
-        guard image.appliedIndex > seat.machine.appliedIndex else {
+        guard image.appliedIndex >= seat.machine.appliedIndex else {
             post(.snapshotEnded(seat: transfer.seat, metadata.id, .failed), to: node)
             return
         }
