@@ -53,7 +53,8 @@ extension World {
         node.life += 1
         node.isUp = true
         node.log = opened.log
-        node.nextSequence = node.incarnation << 32
+        // A volume that comes back as it was counts its incarnations a second time.
+        node.nextSequence = timeChance.word() >> 1
         var groups: [RaftGroup] = []
         for seat in node.seats where !seat.isGivenUp {
             guard let raft = restore(node, seat, opened.groups[spec(seat).id]) else {
