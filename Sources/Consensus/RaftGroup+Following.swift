@@ -66,7 +66,9 @@ extension RaftGroup {
         var found: [ConfigurationEntry] = []
         for entry in news {
             guard case .configuration(let bytes) = entry.payload else { continue }
-            let previous = found.last ?? configurationEntry(at: entry.index.previous)
+            // What this log holds from the first of them on goes, configurations too.
+            let previous =
+                found.last ?? configurationEntry(at: news[news.startIndex].index.previous)
             guard let next = try? Configuration(decoding: bytes), mayFollow(next, previous) else {
                 effects.faults.append(.unreadableConfiguration(from: leader, at: entry.index))
                 return nil
