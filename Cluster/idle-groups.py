@@ -32,7 +32,7 @@ ASLEEP_SECONDS = 180  # how long all groups may take to fall asleep
 
 
 def metric(node, *names):
-    text = http_get(f"{node.client}/metrics", 5)
+    text = http_get(f"{node.client}/metrics", 5).decode()
     return [float(re.search(rf"^{name} (\S+)$", text, re.M)[1]) for name in names]
 
 

@@ -11,6 +11,8 @@ struct Candidacy: Sendable {
     }
 
     let stage: Stage
+    /// The last leader has handed over to this replica.
+    var isTransfer = false
     /// One answer per voter, the first: voters do not change their minds within a term.
     private var votes: [(voter: ReplicaID, granted: Bool)] = []
 

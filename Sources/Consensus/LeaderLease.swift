@@ -43,6 +43,8 @@ struct LeaderLease: Sendable {
         }
     }
 
+    var roundsOpen: Int { rounds.count }
+
     func holds(
         at now: MonotonicTime, configuration: LogIndex, nanoseconds: UInt64
     ) -> Bool {

@@ -27,9 +27,8 @@ extension RaftGroup {
     /// interval" (thesis §3.4).
     mutating func restartElectionWait() {
         electionElapsed = 0
-        let spread = UInt64(settings.electionTimeoutTicks)
-        electionWait =
-            settings.electionTimeoutTicks + Int(generator.next() % spread) + priorityWait
+        let timeout = settings.electionTimeoutTicks
+        electionWait = timeout + drawWait(within: timeout, slots: 2 * timeout)
     }
 
     mutating func becomeFollower(term newTerm: Term, leader newLeader: ReplicaID?) {
@@ -72,6 +71,7 @@ extension RaftGroup {
         work.writesHardState = true
         leader = nil
         candidacy = Candidacy(.vote(ownVote: nextTicket))
+        candidacy!.isTransfer = isTransfer
         let request = VoteRequest(
             lastIndex: log.lastIndex, lastTerm: log.lastTerm, isTransfer: isTransfer)
         #if PlantedBugs

@@ -144,8 +144,11 @@ extension RaftGroup {
     /// The leader says that this much is committed, of what this replica has acknowledged to it.
     mutating func followCommit(_ commitIndex: LogIndex, from leader: ReplicaID) {
         guard commitIndex <= log.lastIndex else {
-            effects.faults.append(
-                .beyondLog(from: leader, index: commitIndex, lastIndex: log.lastIndex))
+            // While it registers, it may be this replica that has forgotten; that comes out.
+            if standing == .trusted {
+                effects.faults.append(
+                    .beyondLog(from: leader, index: commitIndex, lastIndex: log.lastIndex))
+            }
             return
         }
         log.commit(through: commitIndex)

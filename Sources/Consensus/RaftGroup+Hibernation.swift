@@ -90,24 +90,22 @@ extension RaftGroup {
         wake()
     }
 
-    /// The leader's node is lost. That took an election timeout, so this voter is bound by nothing,
-    /// and campaigns soon, the preferred first. The shell tells the members one after the other, so
-    /// that votes are not split; what it cannot order, because nodes see each other differently, is
-    /// left to chance within a quarter of a timeout, so that a leader is there within two of them.
+    /// The leader's node is lost. That took an election timeout, so this voter is bound by nothing;
+    /// within another it campaigns, the preferred first.
     private mutating func loseLeader() {
         isAsleep = false
         leader = nil
         promisedUntil = 0
         guard candidacy == nil else { return }
-        let spread = UInt64(max(1, settings.electionTimeoutTicks / 4))
+        let timeout = settings.electionTimeoutTicks
         electionElapsed = 0
-        electionWait = 1 + priorityWait / 2 + Int(generator.next() % spread)
+        electionWait = 1 + drawWait(within: timeout, slots: timeout)
     }
 
     // MARK: Falling asleep
 
     /// Nothing is under way here that ticks or messages would have to finish.
-    private var isAtRest: Bool {
+    var isAtRest: Bool {
         standing == .trusted && candidacy == nil && transfer == nil && work.writesNothing
             && log.appendsInFlight.isEmpty && log.commitIndex == log.lastIndex
             && log.durableIndex == log.lastIndex && log.handedIndex == log.lastIndex
@@ -118,7 +116,7 @@ extension RaftGroup {
     }
 
     /// Everyone has everything, and nobody waits for anything.
-    private var groupIsAtRest: Bool {
+    var groupIsAtRest: Bool {
         guard let led = leadership, isAtRest, log.appliedIndex == log.lastIndex, led.readCount == 0
         else { return false }
         return led.progress.allSatisfy { progress in

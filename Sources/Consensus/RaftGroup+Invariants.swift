@@ -16,7 +16,11 @@ extension RaftGroup {
         checkQueues(&broken)
         checkSnapshotsAndDamage(&broken)
         checkMembership(&broken)
-        if let earlier { checkPassage(from: earlier, &broken) }
+        checkStanding(&broken)
+        if let earlier {
+            checkPassage(from: earlier, &broken)
+            checkStandingPassage(from: earlier, &broken)
+        }
         return broken.found
     }
 

@@ -9,10 +9,10 @@ extension RaftGroup {
     /// Election timeouts between two attempts of one replica to hand over to a preferred voter.
     static let timeoutsBetweenHandovers = 10
 
-    /// How much longer than a most preferred voter this replica waits before it campaigns: nothing
-    /// at the highest priority, one election timeout at the lowest. So that the preferred are
-    /// first, and their absence costs a bounded time.
-    var priorityWait: Int {
+    /// A wait within `ticks` beyond the least: drawn from all of it where everyone is alike, or
+    /// twice as long, and cut into one slot for each priority in use, the highest first. So the
+    /// preferred are first, and their absence costs one election timeout at most.
+    mutating func drawWait(within ticks: Int, slots total: Int) -> Int {
         var levels: [UInt8] = []
         for member in configuration.members
         where configuration.voters.contains(member.replica) && !member.isWitness
@@ -20,9 +20,13 @@ extension RaftGroup {
         {
             levels.append(member.priority)
         }
-        guard levels.count > 1, let own = configuration.member(replica)?.priority else { return 0 }
-        let above = levels.count { $0 > own }
-        return settings.electionTimeoutTicks * above / (levels.count - 1)
+        let chance = generator.next()
+        guard levels.count > 1, let own = configuration.member(replica)?.priority else {
+            return Int(chance % UInt64(ticks))
+        }
+        let rank = min(levels.count { $0 > own }, levels.count - 1)
+        let slot = max(1, total / levels.count)
+        return rank * total / levels.count + Int(chance % UInt64(slot))
     }
 
     /// Called with each check of the quorum, before it begins anew.

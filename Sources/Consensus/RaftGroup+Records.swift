@@ -53,6 +53,19 @@ extension RaftGroup {
             .registrationAnswer(
                 incarnation: registration.incarnation, start: registration.start, verdict),
             to: peer)
+        if case .registered = verdict { askAgain(peer) }
+    }
+
+    /// Its vote was withheld as long as this candidate did not know of its start.
+    private mutating func askAgain(_ voter: ReplicaID) {
+        guard let candidacy, candidacy.vote(of: voter) == nil, otherVoters.contains(voter)
+        else { return }
+        let request = VoteRequest(
+            lastIndex: log.lastIndex, lastTerm: log.lastTerm, isTransfer: candidacy.isTransfer)
+        switch candidacy.stage {
+        case .preVote: sendWhenDurable(.preVoteRequest(request), to: voter, term: term.next)
+        case .vote: sendWhenDurable(.voteRequest(request), to: voter)
+        }
     }
 
     private func isMember(_ peer: ReplicaID) -> Bool {

@@ -51,7 +51,8 @@ extension RaftGroup {
 
     /// Instead of a promise that the peer could not place.
     mutating func introduce(to peer: ReplicaID) {
-        guard standing != .quarantined else { return }
+        // One that has answered only has to wait until this replica is trusted.
+        guard standing != .quarantined, !ownStart.answered.contains(peer) else { return }
         sendNow(.registration(ownStart.registration), to: peer)
     }
 

@@ -73,7 +73,7 @@ extension RaftGroup {
     /// target that has heard it campaigns in a later term and takes no notice.
     mutating func driveTransfer() {
         guard leadership != nil, let transfer, transfer.term == term,
-            let i = leadership!.position(of: transfer.target),
+            ticks < transfer.deadline, let i = leadership!.position(of: transfer.target),
             leadership!.progress[i].matchIndex == log.lastIndex,
             transfer.toldAt.map({ ticks >= $0 + UInt64(settings.heartbeatTicks) }) ?? true
         else { return }

@@ -35,6 +35,13 @@ import Primitives
 /// 18. A witness hands nothing out and holds no command.
 /// 19. Leader: what is committed is durable in as many zones as the rule asks for, as soon as the term
 ///     and the configuration that states the rule are committed.
+/// 20. Whoever campaigns or leads is trusted; a quarantined replica follows nobody.
+/// 21. A transfer ends within an election timeout. Once its target may have been told to campaign,
+///     its leader holds no lease for the rest of the term.
+/// 22. Lease rounds that await their quorum never exceed their limit.
+/// 23. Whoever sleeps knows its leader, all that it has is durable, committed and handed out, and
+///     nobody waits for a read.
+/// 24. There is at most one record of each other member, and none of this replica.
 /// 30. What the log no longer holds is in the state machine's durable state: `firstIndex - 1 ≤
 ///    persistedIndex`, or a snapshot is needed. It is not beyond the place of a snapshot in making.
 /// 31. A snapshot that may be installed any moment takes nothing back: nothing is handed out from its
@@ -51,6 +58,8 @@ import Primitives
 /// 13. The terms of entries up to the earlier commit index stay as they were.
 /// 34. `firstIndex` and `persistedIndex` never fall.
 /// 14. Leader Append-Only: while a replica leads a term, its log only grows (thesis §3.4).
+/// 25. No part of a record falls.
+/// 26. A replica that is trusted is not asked to register again, and one that is quarantined stays so.
 package struct RaftGroup: Sendable {
     package let group: GroupID
     package let replica: ReplicaID

@@ -116,7 +116,5 @@ package enum RarePath: String, CaseIterable, Hashable, Sendable {
     case logUntrusted
     case stateLost
     case diskFull
-    case contractBreach
     case proposalForwarded
-    case proposalSentAgain
 }

@@ -19,12 +19,13 @@ final class Batch: @unchecked Sendable {
     init(_ command: CommandLineOptions) {
         self.command = command
         // A fresh batch takes its seeds from the clock; they are printed.
-        first = command.seed ?? UInt64(Date().timeIntervalSince1970 * 1000)
+        first =
+            command.isCommitted ? 0 : command.seed ?? UInt64(Date().timeIntervalSince1970 * 1000)
     }
 
     func run() -> Int32 {
         let start = Date()
-        let seeds = command.minutes != nil ? command.seeds : command.seeds ?? (command.seed == nil ? 16 : 1)
+        let seeds = seedCount
         let cores = command.jobs ?? ProcessInfo.processInfo.activeProcessorCount
         let jobs = min(cores, seeds ?? .max)
         say(
@@ -42,13 +43,28 @@ final class Batch: @unchecked Sendable {
         group.wait()
         for failure in failures { explain(failure) }
         say(totals.line(seconds: Date().timeIntervalSince(start), failures: failures.count))
-        return failures.isEmpty ? 0 : 1
+        let missing = command.isCommitted ? totals.missing(but: CommittedSeeds.unreached) : []
+        if failures.isEmpty && !missing.isEmpty {
+            say("FAILED: the committed seeds do not reach \(missing.joined(separator: ", "))")
+        }
+        return failures.isEmpty && missing.isEmpty ? 0 : 1
+    }
+
+    /// nil: as many as there is time for.
+    private var seedCount: Int? {
+        if command.isCommitted { return CommittedSeeds.list.count }
+        if command.minutes != nil { return command.seeds }
+        return command.seeds ?? (command.seed == nil ? 16 : 1)
     }
 
     private func work(_ job: Int, of jobs: Int, seeds: Int?) {
         var words = ["--worker"] + command.arguments(seed: first &+ UInt64(job))
         words += ["--stride", "\(jobs)"]
-        if let seeds { words += ["--seeds", "\((seeds - job + jobs - 1) / jobs)"] }
+        if command.isCommitted {
+            words.append("--committed")
+        } else if let seeds {
+            words += ["--seeds", "\((seeds - job + jobs - 1) / jobs)"]
+        }
         if let minutes = command.minutes { words += ["--minutes", "\(minutes)"] }
         var begun: UInt64?
         var hasReported = true
@@ -98,7 +114,9 @@ final class Batch: @unchecked Sendable {
 
     private func explain(_ failure: Failure) {
         say("FAILED: seed \(failure.seed): \(failure.what)")
-        say("reproduce: Cluster/run simulate \(command.arguments(seed: failure.seed).joined(separator: " "))")
+        say(
+            "reproduce: Cluster/run simulate \(command.arguments(seed: failure.seed).joined(separator: " "))"
+        )
         let smaller = Minimiser(command, seed: failure.seed).run()
         let words = command.arguments(
             seed: failure.seed, faults: smaller.faults, steps: smaller.steps)

@@ -22,7 +22,7 @@ struct CommandLineOptions {
 
     static let usage = """
         usage: simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
-                        [--cycles N] [--steps N] [--trace-text] [--commit TEXT]
+                        [--cycles N] [--steps N] [--trace-text] [--committed] [--commit TEXT]
 
           --seeds N       how many seeds, counted from the first; default 16
           --seed S        the first seed; alone, that seed only; default: drawn
@@ -32,6 +32,7 @@ struct CommandLineOptions {
           --cycles N      times that each run hurts and heals the cluster; default 3
           --steps N       events of a run at most
           --trace-text    print every event of the run (with one seed)
+          --committed     the committed list of seeds; a rare path that it does not reach is a failure
           --commit TEXT   printed with each run, so that it can be repeated
         \(plantedUsage)
 
@@ -63,6 +64,8 @@ struct CommandLineOptions {
     var cycles = 3
     var steps: Int?
     var tracesText = false
+    /// The committed list, with its paths demanded.
+    var isCommitted = false
     var commit = "unknown"
     var sabotage: Sabotage?
     /// A worker takes every n-th seed.
@@ -76,6 +79,7 @@ struct CommandLineOptions {
             case "--worker": mode = .worker
             case "--one": mode = .one
             case "--trace-text": tracesText = true
+            case "--committed": isCommitted = true
             case "--seeds": seeds = try Self.number(&rest, option)
             case "--seed": seed = try Self.number(&rest, option)
             case "--jobs": jobs = try Self.number(&rest, option)

@@ -81,6 +81,7 @@ struct RunLine {
 
 /// Seeds in turn, each announced before it runs; ends at the first failure.
 func runWorker(_ command: CommandLineOptions) -> Int32 {
+    if command.isCommitted { return runCommitted(command) }
     let deadline = command.minutes.map { Date().addingTimeInterval($0 * 60) }
     var seed = command.seed ?? 1
     var left = command.seeds ?? .max
@@ -91,6 +92,18 @@ func runWorker(_ command: CommandLineOptions) -> Int32 {
         if !report.isClean { return 1 }
         seed &+= command.stride
         left -= 1
+    }
+    return 0
+}
+
+/// A part of the committed list: every n-th, from `--seed` on, which counts places here.
+private func runCommitted(_ command: CommandLineOptions) -> Int32 {
+    for (place, seed) in CommittedSeeds.list.enumerated()
+    where UInt64(place) % command.stride == command.seed ?? 0 {
+        say("begin\t\(seed)")
+        let report = Simulation.run(command.simulation(seed: seed))
+        say(RunLine(report).text)
+        if !report.isClean { return 1 }
     }
     return 0
 }

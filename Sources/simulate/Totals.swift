@@ -20,13 +20,20 @@ struct Totals {
         paths.merge(run.paths, uniquingKeysWith: +)
     }
 
+    /// Rare paths that no run has reached.
+    func missing(but excused: [RarePath]) -> [String] {
+        RarePath.allCases.filter { paths[$0.rawValue] == nil && !excused.contains($0) }
+            .map(\.rawValue)
+    }
+
     func line(seconds: Double, failures: Int) -> String {
         let hours = Double(virtualTime) / 3_600_000_000
         let perMinute = Int(Double(events) / max(seconds, 0.001) * 60)
         func list(_ counts: [String: Int]) -> String {
-            counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+            counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(
+                separator: ", ")
         }
-        let missing = RarePath.allCases.map(\.rawValue).filter { paths[$0] == nil }
+        let missing = missing(but: [])
         return """
             totals: \(runs) runs, \(failures) failed, \((hours * 1000).rounded() / 1000) virtual \
             hours, \(events) events, \(perMinute) events per minute, \(operations) operations, \

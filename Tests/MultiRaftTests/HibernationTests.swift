@@ -9,9 +9,9 @@ import Testing
         electionTimeoutTicks: timeout, heartbeatTicks: 4, hibernationTicks: 40)
 
     private static func asleep(
-        groups: Int, raft: RaftSettings = raft, seed: UInt64 = 1
+        groups: Int, nodes: Int = 3, raft: RaftSettings = raft, seed: UInt64 = 1
     ) -> World {
-        let world = World(groups: groups, raft: raft, seed: seed)
+        let world = World(nodes: nodes, groups: groups, raft: raft, seed: seed)
         var patience = 600
         while world.running.contains(where: { world[$0].multi!.activeCount > 0 }), patience > 0 {
             world.tickAll()
@@ -35,28 +35,32 @@ import Testing
         return ticks
     }
 
-    /// What sleep costs: 10,000 groups, and not one of them is touched.
+    /// What sleep costs: of 10,000 groups not one is touched.
     @Test func aTickOf10000SleepingGroupsTouchesNoneOfThem() {
-        let quick = RaftSettings(electionTimeoutTicks: 8, heartbeatTicks: 4, hibernationTicks: 1)
-        let world = Self.asleep(groups: 10_000, raft: quick)
+        let quick = RaftSettings(electionTimeoutTicks: 4, heartbeatTicks: 2, hibernationTicks: 1)
+        let world = Self.asleep(groups: 10_000, nodes: 1, raft: quick)
+        let before = world[1].multi!.counters
+        world.tickAll(1_000)
+        #expect(world[1].multi!.counters == before)
+        #expect(world.violations == [])
+    }
+
+    @Test func nodesWhoseGroupsSleepSendEachOtherOneSignOfLifeInAnInterval() {
+        let world = Self.asleep(groups: 100)
         let before = world.ids.map { world[$0].multi!.counters }
         world.tickAll(100)
         for id in world.ids {
-            let now = world[id].multi!.counters
-            let then = before[id - 1]
-            #expect(now.groupEvents == then.groupEvents)
-            #expect(now.groupTicks == then.groupTicks)
-            #expect(now.messagesSent == then.messagesSent)
-            // One sign of life for each of two nodes and each heartbeat interval.
-            #expect(now.signsOfLifeSent - then.signsOfLifeSent == 2 * 100 / 4)
-            #expect(now.batchesSent - then.batchesSent == 2 * 100 / 4)
+            var expected = before[id - 1]
+            expected.signsOfLifeSent += 2 * 100 / 4
+            expected.batchesSent += 2 * 100 / 4
+            #expect(world[id].multi!.counters == expected)
         }
         #expect(world.violations == [])
     }
 
-    @Test(arguments: 1...10 as ClosedRange<UInt64>)
+    @Test(arguments: 1...6 as ClosedRange<UInt64>)
     func afterALeadersDeathEachGroupElectsWithinTwoElectionTimeouts(seed: UInt64) {
-        let world = Self.asleep(groups: 300, seed: seed)
+        let world = Self.asleep(groups: 100, seed: seed)
         let dead = Int(seed % 3) + 1
         let led = world.groupIDs.filter { world.leader(of: $0) == dead }
         #expect(!led.isEmpty)
@@ -74,7 +78,7 @@ import Testing
     }
 
     @Test func theGroupsOfALostNodeAreNotAllToldInOneTick() {
-        let world = Self.asleep(groups: 1_000)
+        let world = Self.asleep(groups: 200)
         world.crash(1)
         var told: [UInt64] = []
         for _ in 0..<2 * Self.timeout {
@@ -82,8 +86,8 @@ import Testing
             world.tickAll()
             told.append(world[2].multi!.counters.wakes - before)
         }
-        #expect(told.reduce(0, +) > 300)
-        #expect(told.max()! < 300, "\(told)")
+        #expect(told.reduce(0, +) > 50)
+        #expect(told.max()! < 50, "\(told)")
     }
 
     @Test func aRequestFindsALeaderBeforeTheGroupsTurnHasCome() {
@@ -191,7 +195,7 @@ import Testing
     }
 
     /// Everything at once: groups fall asleep and wake while nodes die and messages are lost.
-    @Test(arguments: 0..<12 as Range<UInt64>)
+    @Test(arguments: 0..<8 as Range<UInt64>)
     func underFaultsEveryRequestFindsALeaderOnceTheNodesAreWell(seed: UInt64) {
         let world = World(groups: 4, raft: Self.raft, seed: 1_000 + seed)
         world.loss = 3
@@ -199,7 +203,7 @@ import Testing
         world.delay = 10
         world.lag = 20
         var slept = false
-        for _ in 0..<1_500 {
+        for _ in 0..<900 {
             world.tickAll()
             slept = slept || world.running.contains { world[$0].multi!.activeCount < 4 }
             if world.chance(3), let id = world.running.first {

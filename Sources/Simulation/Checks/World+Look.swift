@@ -14,9 +14,12 @@ extension World {
         if seat.configuration.member(seat.replica) != nil { seat.isWanted = false }
         if raft.standing == .trusted && budget.isLost(seat) {
             fail(
-                "group \(raft.group): replica \(seat.replica) is trusted, and its disk has forgotten")
+                "group \(raft.group): replica \(seat.replica) is trusted, and its disk has forgotten"
+            )
         }
-        if raft.commitIndex > before.commitIndex || isFirst { checkCommit(from: before, seat, raft) }
+        if raft.commitIndex > before.commitIndex || isFirst {
+            checkCommit(from: before, seat, raft)
+        }
         if raft.role == .leader && (before.role != .leader || before.term < raft.term) {
             checkElected(seat, raft)
         }
@@ -41,7 +44,6 @@ extension World {
             // What a lost replica has forgotten, its peers still rely on.
             case .breach(let group, _) where isLost(group, at: node): continue
             case .breach, .foreignSeat:
-                reach(.contractBreach)
                 fail("node \(node.id) met a breach: \(fault)")
             }
         }
@@ -304,7 +306,9 @@ extension World {
         if before.isHibernating != after.isHibernating {
             reach(after.isHibernating ? .hibernated : .woken)
         }
-        if after.configuration.index < before.configuration.index { reach(.configurationRolledBack) }
+        if after.configuration.index < before.configuration.index {
+            reach(.configurationRolledBack)
+        }
         let (was, isNow) = (before.configuration.configuration, after.configuration.configuration)
         if isNow.voters.isJoint && !was.voters.isJoint { reach(.jointEntered) }
         if !isNow.voters.isJoint && was.voters.isJoint { reach(.jointLeft) }

@@ -52,7 +52,8 @@ extension World {
     ) -> [Configuration] {
         var known: [Configuration] = []
         for node in nodes {
-            for seat in node.seats where seat.group == group && !seat.isGivenUp && !isLeftOut(seat) {
+            for seat in node.seats where seat.group == group && !seat.isGivenUp && !isLeftOut(seat)
+            {
                 if !known.contains(seat.configuration) { known.append(seat.configuration) }
             }
         }

@@ -42,6 +42,8 @@ final class Node {
     var syncDelay: UInt64 = 0
     var isFull = false
     var images: [DiskImage] = []
+    /// A log has been begun on this disk: an empty device has forgotten it.
+    var hasLog = false
     var seats: [Seat] = []
     /// Groups whose earlier seat the log is to forget at the next start.
     var resets: [GroupID] = []

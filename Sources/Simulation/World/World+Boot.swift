@@ -47,8 +47,14 @@ extension World {
             cannotStart(node, "\(error)")
             return
         }
+        node.hasLog = true
         trace.mix(2, node.number, Int(node.incarnation))
-        trace.note(now, "node \(node.id) starts, incarnation \(node.incarnation)")
+        trace.note(
+            now,
+            "node \(node.id) starts, incarnation \(node.incarnation), log of "
+                + "\(opened.report.segments) segments, \(opened.report.batches) batches, "
+                + "\(opened.groups.count) groups, \(opened.report.salvaged.count) damages"
+                + (opened.report.mayLackGroups ? ", groups may lack" : ""))
         if opened.report.tornTail != nil { reach(.tornTailDropped) }
         node.life += 1
         node.isUp = true
@@ -57,6 +63,12 @@ extension World {
         node.nextSequence = timeChance.word() >> 1
         var groups: [RaftGroup] = []
         for seat in node.seats where !seat.isGivenUp {
+            // Whom the log may have forgotten altogether, nobody trusts.
+            if opened.report.mayLackGroups, opened.groups[spec(seat).id] == nil, !seat.isWanted {
+                var lost = RecoveredGroup(group: spec(seat).id)
+                lost.distrust = .segmentLost
+                opened.groups[spec(seat).id] = lost
+            }
             guard let raft = restore(node, seat, opened.groups[spec(seat).id]) else {
                 if node.isUp && report.failures.isEmpty { continue }
                 return
@@ -81,7 +93,8 @@ extension World {
     ) {
         try ReplicatedLog.open(
             device: device, identity: LogIdentity(cluster: ClusterID(1), node: node.id),
-            settings: LogSettings(segmentBytes: 128 << 10, salvagesDamage: true))
+            settings: LogSettings(
+                segmentBytes: 128 << 10, requireExisting: node.hasLog, salvagesDamage: true))
     }
 
     /// - Returns: nil when the node has stopped again, or the seat is given up.
@@ -269,7 +282,8 @@ extension World {
     }
 
     func monotonic(_ node: Node) -> MonotonicTime {
-        let fast = Int64(now) + Int64(now) / 1_000_000 * node.driftPPM
+        let fast =
+            Int64(now) + Int64(now) / 1_000_000 * node.driftPPM
             + Int64(now) % 1_000_000 * node.driftPPM / 1_000_000
         return MonotonicTime(nanoseconds: UInt64(fast) * 1_000)
     }

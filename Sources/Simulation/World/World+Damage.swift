@@ -95,6 +95,10 @@ extension World {
         for seat in node.seats where !seat.isGivenUp {
             guard let group = found[spec(seat).id] else { return nil }
             let before = seat.ledger
+            if budget.isLost(seat) {
+                // What is lost, stays so: more damage must not make it look like new.
+                guard group.isUntrusted else { return nil }
+            }
             if group.isUntrusted {
                 seats.append((seat, group.damaged, true))
             } else if group.hardState.term < before.hardState.term
@@ -208,6 +212,7 @@ extension World {
         let node = deedChance.pick(candidates)
         stop(node, keeping: .everything)
         trace.note(now, "node \(node.id) is wiped")
+        node.hasLog = false
         node.device = MemoryLogDevice()
         node.images = []
         for seat in node.seats where !seat.isGivenUp {

@@ -89,7 +89,9 @@ extension World {
                 changes.append(.remove(other))
             }
         case 7:
-            guard let new = newMember(group, configuration), let voter = pick(voters) else { return }
+            guard let new = newMember(group, configuration), let voter = pick(voters) else {
+                return
+            }
             changes = [.setVoter(new), .remove(voter)]
         default:
             let rule = ZoneRule(
@@ -222,7 +224,8 @@ extension World {
     /// successor: the override is for that.
     private func overrideZoneRule(_ group: Int) {
         guard budget.lost.contains(where: { $0.group == group }),
-            let (node, place, seat) = leader(of: group), seat.last!.commitIndex < seat.last!.lastIndex
+            let (node, place, seat) = leader(of: group),
+            seat.last!.commitIndex < seat.last!.lastIndex
         else { return }
         var rule = seat.configuration.zoneRule
         guard rule.zonesMin > 1, !rule.isOverridden else { return }

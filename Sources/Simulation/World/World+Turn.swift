@@ -105,7 +105,8 @@ extension World {
         }
         for change in effects.configurationChanges {
             trace.note(
-                now, "node \(node.id) group \(change.group) configuration \(change.value.index): "
+                now,
+                "node \(node.id) group \(change.group) configuration \(change.value.index): "
                     + "\(change.value.configuration.voters.incoming) from "
                     + "\(change.value.configuration.voters.outgoing) learners "
                     + "\(change.value.configuration.learners)")
