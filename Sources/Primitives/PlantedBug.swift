@@ -58,6 +58,16 @@
         /// The one that is switched on in this process. Set once, before anything runs.
         nonisolated(unsafe) package static var active: PlantedBug?
 
+        /// No replica does anything wrong by it: only what clients are told can show it.
+        package var isSeenByClientsOnly: Bool {
+            switch self {
+            case .readsWithoutAsking, .readsBeforeTheTermCommits, .readsBeforeTheyAreApplied,
+                .leaseSurvivesTransfer, .leaseCountsFromTheLastRound:
+                true
+            default: false
+            }
+        }
+
         /// What it breaks, in one line.
         package var breaks: String {
             switch self {

@@ -5,8 +5,8 @@
 
     /// The mistakes that this build can make, for whoever runs it.
     package enum PlantedBugs {
-        package static var all: [(name: String, breaks: String)] {
-            PlantedBug.allCases.map { ($0.rawValue, $0.breaks) }
+        package static var all: [(name: String, breaks: String, isSeenByClientsOnly: Bool)] {
+            PlantedBug.allCases.map { ($0.rawValue, $0.breaks, $0.isSeenByClientsOnly) }
         }
 
         /// Switches one on for the rest of the process.

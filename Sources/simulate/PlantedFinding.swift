@@ -15,6 +15,9 @@
             return "another: \(what.prefix(120))"
         }
 
+        /// The checker of what clients were told.
+        static let byClients = "linearizability"
+
         private static let checkers: [([String], String)] = [
             (["does not end"], "progress"),
             (["crash in "], "a precondition of the code itself"),
@@ -31,7 +34,7 @@
             (["is to be applied where"], "state-machine safety"),
             (["another digest"], "digests"),
             ([" differ"], "digests"),
-            (["linearizable"], "linearizability"),
+            (["linearizable"], byClients),
             (["no progress"], "progress"),
             (["its disk has forgotten nothing"], "quarantine"),
             (["its disk has forgotten"], "quarantine"),

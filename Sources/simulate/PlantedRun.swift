@@ -12,7 +12,7 @@
         private let first: UInt64
         private let lock = NSLock()
         // Under the lock.
-        private var waiting: [(name: String, breaks: String)]
+        private var waiting: [(name: String, breaks: String, isSeenByClientsOnly: Bool)]
         private var outcomes: [Outcome] = []
 
         /// Seconds after which a run counts as one that does not end.
@@ -65,9 +65,9 @@
 
         private func runNext() -> Bool {
             let next = lock.withLock { waiting.isEmpty ? nil : waiting.removeFirst() }
-            guard let (name, breaks) = next else { return false }
+            guard let (name, breaks, isSeenByClientsOnly) = next else { return false }
             let start = Date()
-            let found = search(name)
+            let found = search(name, byClientsOnly: isSeenByClientsOnly)
             let outcome = Outcome(
                 name: name, breaks: breaks, found: found,
                 seconds: Date().timeIntervalSince(start))
@@ -76,16 +76,21 @@
             return true
         }
 
-        private func search(_ name: String) -> PlantedFinding? {
+        private func search(_ name: String, byClientsOnly: Bool) -> PlantedFinding? {
             var from = first
             let end = first + UInt64(command.seedsMax)
             while from < end {
                 let words = ["--bug", name, "--seed", "\(from)", "--seeds", "\(end - from)"]
                 guard let (seed, what) = runSeeds(words) else { return nil }
-                // What is reported without the bug, too, is not how it was found.
-                if runSeeds(["--seed", "\(seed)", "--seeds", "1"]) == nil {
-                    return PlantedFinding(seedsTaken: Int(seed - first) + 1, what: what)
+                let finding = PlantedFinding(seedsTaken: Int(seed - first) + 1, what: what)
+                // What is reported without the bug, too, is not how it was found; nor is what it
+                // cannot have led to.
+                if !byClientsOnly || finding.checker == PlantedFinding.byClients,
+                    runSeeds(["--seed", "\(seed)", "--seeds", "1"]) == nil
+                {
+                    return finding
                 }
+                say("by chance \(name), seed \(seed): \(what)")
                 from = seed + 1
             }
             return nil
