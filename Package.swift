@@ -44,6 +44,11 @@ let package = Package(
         .executable(name: "simulate", targets: ["simulate"]),
         .library(name: "SpineClient", targets: ["SpineClient"]),
     ],
+    traits: [
+        .trait(
+            name: "PlantedBugs",
+            description: "Mistakes for the simulator to find. Never enabled in what ships.")
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),

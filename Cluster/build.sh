@@ -36,9 +36,16 @@ build_binaries() {
 
 # Builds the simulator, optimised, if anything is newer; sets SIMULATOR. It links the pure ring
 # alone, so none of the C libraries is needed to build it.
+#
+# `build_simulator planted`: the one with the planted bugs, apart from everything else.
 build_simulator() {
-    local log="$ROOT/.build/build-simulate.log"
-    SIMULATOR="$ROOT/.build/release/simulate"
+    local log="$ROOT/.build/build-simulate.log" place="$ROOT/.build" options=()
+    if [ "${1:-}" = planted ]; then
+        log="$ROOT/.build/build-simulate-planted.log"
+        place="$ROOT/.build/planted"
+        options=(--traits PlantedBugs --scratch-path "$place")
+    fi
+    SIMULATOR="$place/release/simulate"
     command -v swift >/dev/null ||
         { echo "swift is not in PATH: install Swift 6.3 (https://www.swift.org/install)" >&2; return 1; }
     if [ -x "$SIMULATOR" ] &&
@@ -48,7 +55,7 @@ build_simulator() {
     echo "Building simulate (release); the first time takes minutes" >&2
     mkdir -p "$ROOT/.build"
     if ! (cd "$ROOT" && timeout --kill-after=10 1500 \
-        swift build -c release --product simulate </dev/null >"$log" 2>&1); then
+        swift build -c release --product simulate "${options[@]}" </dev/null >"$log" 2>&1); then
         tail -n 40 "$log" >&2
         echo "The build of simulate failed; the whole output is in $log" >&2
         return 1

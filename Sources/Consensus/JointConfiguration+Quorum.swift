@@ -13,6 +13,9 @@ extension JointConfiguration {
     /// of both sets (thesis §4.3).
     package func agreed<Value: Comparable>(_ reached: (ReplicaID) -> Value) -> Value {
         let new = Self.agreed(among: incoming, reached)
+        #if PlantedBugs
+            if PlantedBug.active == .oneMajorityWhileJoint { return new }
+        #endif
         return outgoing.isEmpty ? new : min(new, Self.agreed(among: outgoing, reached))
     }
 

@@ -23,6 +23,9 @@ extension RaftGroup {
 
     /// The log's entries from `index` on are gone: what was in force before them is again.
     mutating func configurationsTruncated(from index: LogIndex) {
+        #if PlantedBugs
+            if PlantedBug.active == .configurationNotTakenBack { return }
+        #endif
         while configurations.count > 1, configurations[configurations.count - 1].index >= index {
             configurations.removeLast()
             configurationsTouched = true
@@ -57,7 +60,12 @@ extension RaftGroup {
     /// should still start new elections, as it might still be needed until the C_new entry is
     /// committed" (thesis §4.2.2). Its own vote counts only if it is part of it.
     var mayCampaign: Bool {
-        !isWitness
+        #if PlantedBugs
+            let cannotLead = isWitness && PlantedBug.active != .witnessCampaigns
+        #else
+            let cannotLead = isWitness
+        #endif
+        return !cannotLead
             && unsettledConfigurations.contains { $0.configuration.voters.contains(replica) }
     }
 }

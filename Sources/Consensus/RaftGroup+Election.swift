@@ -74,6 +74,12 @@ extension RaftGroup {
         candidacy!.isTransfer = isTransfer
         let request = VoteRequest(
             lastIndex: log.lastIndex, lastTerm: log.lastTerm, isTransfer: isTransfer)
+        #if PlantedBugs
+            if PlantedBug.active == .asksForVotesBeforeItsOwn {
+                for voter in otherVoters { sendNow(.voteRequest(request), to: voter) }
+                return
+            }
+        #endif
         // A candidate that forgot its term in a crash could vote for another in it.
         for voter in otherVoters { sendWhenDurable(.voteRequest(request), to: voter) }
     }
@@ -132,6 +138,9 @@ extension RaftGroup {
             if vote != candidate {
                 vote = candidate
                 work.writesHardState = true
+                #if PlantedBugs
+                    if PlantedBug.active == .voteNotPersisted { work.writesHardState = false }
+                #endif
             }
             electionElapsed = 0
         }
@@ -141,6 +150,9 @@ extension RaftGroup {
     /// "Each server will vote for at most one candidate in a given term" (thesis §3.4). Whoever
     /// knows the term's leader without having voted need not either.
     private func mayVote(for candidate: ReplicaID) -> Bool {
-        vote == candidate || (vote == nil && leader == nil)
+        #if PlantedBugs
+            if PlantedBug.active == .votesTwiceInATerm { return leader == nil }
+        #endif
+        return vote == candidate || (vote == nil && leader == nil)
     }
 }

@@ -19,9 +19,23 @@ extension RaftGroup {
             }
         }
         let known = request.entries.prefix { entry in
-            entry.index <= log.commitIndex || log.term(at: entry.index) == entry.term
+            #if PlantedBugs
+                if PlantedBug.active == .conflictNotReplaced {
+                    return entry.index <= log.lastIndex
+                }
+            #endif
+            return entry.index <= log.commitIndex || log.term(at: entry.index) == entry.term
         }
         let news = request.entries.dropFirst(known.count)
+        #if PlantedBugs
+            if PlantedBug.active == .shortAppendTruncates, news.isEmpty, !request.entries.isEmpty,
+                end > log.commitIndex, end < log.lastIndex
+            {
+                log.truncate(from: end.next)
+                configurationsTruncated(from: end.next)
+                work.replacedFrom = end.next
+            }
+        #endif
         guard let configurations = configurations(in: news, from: leader) else { return }
         if let conflict = news.first, let held = log.term(at: conflict.index) {
             // The term's leader wrote each of the term's entries once (Log Matching, §3.5).
@@ -52,7 +66,9 @@ extension RaftGroup {
         var found: [ConfigurationEntry] = []
         for entry in news {
             guard case .configuration(let bytes) = entry.payload else { continue }
-            let previous = found.last ?? configurationEntry(at: entry.index.previous)
+            // What this log holds from the first of them on goes, configurations too.
+            let previous =
+                found.last ?? configurationEntry(at: news[news.startIndex].index.previous)
             guard let next = try? Configuration(decoding: bytes), mayFollow(next, previous) else {
                 effects.faults.append(.unreadableConfiguration(from: leader, at: entry.index))
                 return nil
@@ -76,8 +92,18 @@ extension RaftGroup {
     ) {
         // "the minimum of leaderCommit and index of last new entry" (thesis figure 3.1): behind it
         // the log is not known to be the leader's.
-        log.commit(through: max(log.commitIndex, min(request.commitIndex, end)))
+        #if PlantedBugs
+            let known = PlantedBug.active == .commitBeyondTheAppend ? log.lastIndex : end
+        #else
+            let known = end
+        #endif
+        log.commit(through: max(log.commitIndex, min(request.commitIndex, known)))
         let intact = log.acknowledgeable(through: end)
+        #if PlantedBugs
+            if PlantedBug.active == .acknowledgesBeforeTheSync {
+                return sendNow(.appendResponse(.accepted(matchIndex: intact)), to: leader)
+            }
+        #endif
         sendWhenDurable(.appendResponse(.accepted(matchIndex: intact)), to: leader)
     }
 

@@ -100,7 +100,13 @@ extension RaftGroup {
         let agreed = zoneAgreed(upTo: quorumIndex)
         // "only log entries from the leader's current term are committed by counting replicas"
         // (thesis §3.6.2)
-        if agreed > log.commitIndex && log.term(at: agreed) == term {
+        #if PlantedBugs
+            let isOfThisTerm =
+                log.term(at: agreed) == term || PlantedBug.active == .commitIgnoresTheTermCheck
+        #else
+            let isOfThisTerm = log.term(at: agreed) == term
+        #endif
+        if agreed > log.commitIndex && isOfThisTerm {
             log.commit(through: agreed)
             releaseHeldReads()
         }
@@ -108,10 +114,25 @@ extension RaftGroup {
     }
 
     /// Durable at a quorum of the configuration in force; separate majorities while it is joint.
-    var quorumIndex: LogIndex { configuration.voters.agreed(durableIndex(of:)) }
+    var quorumIndex: LogIndex {
+        #if PlantedBugs
+            if PlantedBug.active == .learnersCount {
+                return JointConfiguration(
+                    incoming: configuration.voters.incoming + configuration.learners,
+                    outgoing: configuration.voters.outgoing
+                ).agreed(durableIndex(of:))
+            }
+        #endif
+        return configuration.voters.agreed(durableIndex(of:))
+    }
 
     /// As far as this leader knows, its own disk included.
     func durableIndex(of voter: ReplicaID) -> LogIndex {
+        #if PlantedBugs
+            if PlantedBug.active == .leaderCountsItselfBeforeTheSync, voter == replica {
+                return log.lastIndex
+            }
+        #endif
         guard voter != replica else { return log.countedIndex }
         guard let led = leadership, let i = led.position(of: voter) else { return .zero }
         return led.progress[i].matchIndex

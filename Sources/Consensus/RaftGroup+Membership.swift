@@ -48,7 +48,13 @@ extension RaftGroup {
 
     private func checkChangeMayBegin() throws(ConfigurationRefusal) {
         if let transfer { throw .transferInProgress(to: transfer.target) }
-        guard configurationIndex <= log.commitIndex else {
+        #if PlantedBugs
+            let isSettled =
+                configurationIndex <= log.commitIndex || PlantedBug.active == .secondChangeAtOnce
+        #else
+            let isSettled = configurationIndex <= log.commitIndex
+        #endif
+        guard isSettled else {
             throw .changeInProgress(index: configurationIndex)
         }
         // "a leader may not append a new configuration entry until it has committed an entry from
@@ -78,6 +84,9 @@ extension RaftGroup {
             // "the removed leader steps down once the C_new entry is committed" (thesis §4.2.2),
             // and not before its followers have been told.
             sendCommitNotices()
+            #if PlantedBugs
+                if PlantedBug.active == .removedLeaderStays { return }
+            #endif
             becomeFollower(term: term, leader: nil)
         }
     }

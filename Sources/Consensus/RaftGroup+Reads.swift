@@ -8,12 +8,24 @@ import Primitives
 extension RaftGroup {
     mutating func leaderRead(_ origins: [ReadOrigin]) {
         leadership!.idleTicks = 0
+        #if PlantedBugs
+            if PlantedBug.active == .readsWithoutAsking, hasCommittedInTerm {
+                for origin in origins { answer(origin, .ready(log.commitIndex)) }
+                return
+            }
+        #endif
         for origin in origins {
             guard leadership!.readCount < settings.maxPendingReads else {
                 answer(origin, .refused(.tooManyReads))
                 continue
             }
-            if hasCommittedInTerm {
+            #if PlantedBugs
+                let knowsCommit =
+                    hasCommittedInTerm || PlantedBug.active == .readsBeforeTheTermCommits
+            #else
+                let knowsCommit = hasCommittedInTerm
+            #endif
+            if knowsCommit {
                 enqueue(origin)
             } else {
                 // "If the leader has not yet marked an entry from its current term committed, it

@@ -69,6 +69,9 @@ extension RaftGroup {
             return
         case .quarantined(let record):
             guard record.replica == replica else { return }
+            #if PlantedBugs
+                if PlantedBug.active == .rolledBackDiskVotes { break }
+            #endif
             if proves(record) {
                 quarantine(.behindRecord(of: peer, record))
                 return

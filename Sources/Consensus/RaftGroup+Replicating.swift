@@ -203,7 +203,13 @@ extension RaftGroup {
         }
         let hibernates = isIdle
         for i in leadership!.progress.indices {
-            let told = min(leadership!.progress[i].matchIndex, log.commitIndex)
+            #if PlantedBugs
+                let told =
+                    PlantedBug.active == .heartbeatTellsTooMuch
+                    ? log.commitIndex : min(leadership!.progress[i].matchIndex, log.commitIndex)
+            #else
+                let told = min(leadership!.progress[i].matchIndex, log.commitIndex)
+            #endif
             sendNow(
                 .heartbeat(
                     Heartbeat(commitIndex: told, round: leadership!.round, hibernates: hibernates)),

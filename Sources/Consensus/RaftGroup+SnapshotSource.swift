@@ -25,9 +25,16 @@ extension RaftGroup {
 
     private func metadata(of id: SnapshotID, at index: LogIndex) -> SnapshotMetadata? {
         guard index > .zero, let term = log.term(at: index) else { return nil }
+        #if PlantedBugs
+            let inForce =
+                PlantedBug.active == .snapshotForgetsConfiguration
+                ? configurations[0] : configurationEntry(at: index)
+        #else
+            let inForce = configurationEntry(at: index)
+        #endif
         return SnapshotMetadata(
             id: id, index: index, term: term, timestamp: log.timestamp(through: index),
-            configuration: configurationEntry(at: index))
+            configuration: inForce)
     }
 
     /// A source that cannot help says nothing: whoever asks goes on to the next in an election

@@ -108,6 +108,9 @@ extension RaftGroup {
             return
         }
         log.handoutCeiling = metadata.index
+        #if PlantedBugs
+            if PlantedBug.active == .handsOutBehindASnapshot { log.handoutCeiling = nil }
+        #endif
         if !work.writesNothing {
             snapshots.search!.stage = .accepted(metadata, after: nextTicket)
         } else if let last = log.appendsInFlight.last {

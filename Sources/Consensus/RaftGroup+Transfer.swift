@@ -78,7 +78,11 @@ extension RaftGroup {
             transfer.toldAt.map({ ticks >= $0 + UInt64(settings.heartbeatTicks) }) ?? true
         else { return }
         self.transfer!.toldAt = ticks
-        leadership!.lease.forfeit()
+        #if PlantedBugs
+            if PlantedBug.active != .leaseSurvivesTransfer { leadership!.lease.forfeit() }
+        #else
+            leadership!.lease.forfeit()
+        #endif
         sendNow(.timeoutNow, to: transfer.target)
     }
 

@@ -20,6 +20,9 @@ extension RaftGroup {
         guard !log.needsSnapshot else { return .zero }
         // A witness has no state that could lag.
         var settled = isWitness ? log.appliedIndex : min(log.persistedIndex, log.appliedIndex)
+        #if PlantedBugs
+            if PlantedBug.active == .truncatesAheadOfPersisted { settled = log.appliedIndex }
+        #endif
         if let making = snapshots.making { settled = min(settled, making.floor) }
         // An entry that nobody has read may be a configuration, which the log's beginning must name.
         if configurationsMayLack, let lost = log.damage.first(from: log.firstIndex) {

@@ -14,6 +14,9 @@ extension RaftGroup {
     ///
     /// - Parameter agreed: durable at a quorum.
     func zoneAgreed(upTo agreed: LogIndex) -> LogIndex {
+        #if PlantedBugs
+            if PlantedBug.active == .zoneRuleForgotten { return agreed }
+        #endif
         var end = agreed
         for entry in unsettledConfigurations.reversed() where entry.index <= agreed {
             let rule = entry.configuration.zoneRule

@@ -183,6 +183,9 @@ package struct RaftGroup: Sendable {
         // A replica that does not know for whom it voted must not vote again. A vote for itself
         // keeps it from that: it campaigns in later terms only.
         vote = restored.voteIsUnknown ? replica : restored.hardState.vote
+        #if PlantedBugs
+            if PlantedBug.active == .unknownVoteGivenAgain { vote = restored.hardState.vote }
+        #endif
         configurationsMayLack = !log.damage.isEmpty
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)
@@ -194,10 +197,18 @@ package struct RaftGroup: Sendable {
             wasQuarantined: restored.peers.contains {
                 $0.replica == replica && $0.incarnation == PeerRecord.quarantined
             })
-        if restored.logIsUntrusted || ownStart.wasQuarantined {
+        #if PlantedBugs
+            let isUntrusted = restored.logIsUntrusted && PlantedBug.active != .untrustedLogVotes
+        #else
+            let isUntrusted = restored.logIsUntrusted
+        #endif
+        if isUntrusted || ownStart.wasQuarantined {
             standing = .quarantined
         } else {
             standing = settings.registersStarts ? .registering : .trusted
+            #if PlantedBugs
+                if PlantedBug.active == .startsUnregistered { standing = .trusted }
+            #endif
         }
         peerMemory = PeerMemory(restored.peers.filter { $0.replica != replica })
         promisedUntil = UInt64(settings.electionTimeoutTicks)

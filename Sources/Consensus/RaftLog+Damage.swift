@@ -4,6 +4,9 @@ import Primitives
 extension RaftLog {
     /// Up to where, of what is being made durable, a leader may rely on this replica.
     func acknowledgeable(through index: LogIndex) -> LogIndex {
+        #if PlantedBugs
+            if PlantedBug.active == .damagedEntryAcknowledged { return index }
+        #endif
         guard let lost = damage.wanted.first?.lowerBound else { return index }
         return min(index, lost.previous)
     }

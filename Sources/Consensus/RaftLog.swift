@@ -68,7 +68,10 @@ struct RaftLog: Sendable {
     /// more up-to-date. If the logs end with the same term, then whichever log is longer is more
     /// up-to-date." (thesis §3.6.1)
     func isUpToDate(_ candidate: VoteRequest) -> Bool {
-        (candidate.lastTerm, candidate.lastIndex) >= (lastTerm, lastIndex)
+        #if PlantedBugs
+            if PlantedBug.active == .votesForAShorterLog { return candidate.lastTerm >= lastTerm }
+        #endif
+        return (candidate.lastTerm, candidate.lastIndex) >= (lastTerm, lastIndex)
     }
 
     mutating func append(_ entry: LogEntry) {
@@ -83,6 +86,9 @@ struct RaftLog: Sendable {
         cache.truncate(from: index)
         durableIndex = min(durableIndex, index.previous)
         damage.truncate(from: index)
+        #if PlantedBugs
+            if PlantedBug.active == .staleAcknowledgementCounts { return }
+        #endif
         for position in 0..<appendsInFlight.count {
             appendsInFlight[position].end = min(appendsInFlight[position].end, index.previous)
         }
@@ -107,7 +113,12 @@ struct RaftLog: Sendable {
 
     /// Only what is durable here: a state machine ahead of its own log could not be told from one
     /// whose log was lost.
-    var handoutLimit: LogIndex { min(commitIndex, durableIndex) }
+    var handoutLimit: LogIndex {
+        #if PlantedBugs
+            if PlantedBug.active == .handsOutBeforeItIsDurable { return commitIndex }
+        #endif
+        return min(commitIndex, durableIndex)
+    }
 
     mutating func nextHandout(_ settings: RaftSettings) -> CommittedRange? {
         guard !needsSnapshot, handouts.count < settings.maxHandoutsInFlight else { return nil }
@@ -175,7 +186,14 @@ extension RaftLog {
     /// - Returns: whether the log holds the snapshot's place, and therefore all before it, too: what
     ///   it holds behind it stays.
     mutating func covered(by snapshot: SnapshotMetadata) -> Bool {
-        guard term(at: snapshot.index) == snapshot.term else { return false }
+        #if PlantedBugs
+            let ignoresTerm = PlantedBug.active == .suffixKeptBehindSnapshot
+            let isHere =
+                term(at: snapshot.index).map { $0 == snapshot.term || ignoresTerm } ?? false
+        #else
+            let isHere = term(at: snapshot.index) == snapshot.term
+        #endif
+        guard isHere else { return false }
         commitIndex = max(commitIndex, snapshot.index)
         durableIndex = max(durableIndex, snapshot.index)
         return true

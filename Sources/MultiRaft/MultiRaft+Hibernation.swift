@@ -13,6 +13,9 @@ extension MultiRaft {
             tellOfLossBefore(place)
         } else {
             countSleeper(place, by: -1)
+            #if PlantedBugs
+                if PlantedBug.active == .wokenGroupNotTicked { return }
+            #endif
             activate(place)
             counters.wakes += 1
         }

@@ -30,9 +30,13 @@ extension MultiRaft {
 
     mutating func receivedForward(_ forward: ForwardedProposals, from origin: NodeID) {
         // A repetition says nothing: its first coming was answered, or appended.
-        guard forward.id > 0, peers[peerPosition(origin)].forwardsSeen.take(forward.id) else {
-            return
-        }
+        let isFirst = forward.id > 0 && peers[peerPosition(origin)].forwardsSeen.take(forward.id)
+        #if PlantedBugs
+            let isNew = isFirst || PlantedBug.active == .forwardTakenTwice
+        #else
+            let isNew = isFirst
+        #endif
+        guard isNew else { return }
         guard let place = places[forward.group],
             forward.sequences.count == forward.commands.count, !forward.commands.isEmpty
         else { return refuse(forward, to: origin, .notLeader) }
@@ -234,7 +238,12 @@ extension MultiRaft {
         guard term > slots[place].appliedTerm else { return }
         slots[place].appliedTerm = term
         let lost = slots[place].proposals.pending.filter { _, proposal in
-            proposal.sentTerm.map { $0 < term } == true
+            #if PlantedBugs
+                if PlantedBug.active == .lostProposalSentAgainTooEarly {
+                    return proposal.sentTerm.map { $0 <= term } == true
+                }
+            #endif
+            return proposal.sentTerm.map { $0 < term } == true
         }
         hold(lost.keys.sorted(), place: place)
     }

@@ -33,7 +33,14 @@ extension MultiRaft {
 
     mutating func readReady(_ ready: ReadReady, of place: Int) {
         let waiters = takeAsked(ready.token, place: place)
-        if slots[place].appliedIndex >= ready.index {
+        #if PlantedBugs
+            let isApplied =
+                slots[place].appliedIndex >= ready.index
+                || PlantedBug.active == .readsBeforeTheyAreApplied
+        #else
+            let isApplied = slots[place].appliedIndex >= ready.index
+        #endif
+        if isApplied {
             serve(waiters, place: place)
         } else if !waiters.isEmpty {
             slots[place].reads.waitingForApply.append((index: ready.index, waiters: waiters))

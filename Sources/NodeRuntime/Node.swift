@@ -92,10 +92,12 @@ package final class Node: Sendable {
         id = configuration.ownID
         cluster = configuration.clusterID
         incarnation = directory.identity.incarnation
-        sequence = Atomic(directory.identity.incarnation << 32 | 1)
+        var generator = SystemRandomNumberGenerator()
+        // A volume that comes back as it was counts its incarnations a second time, and the log still
+        // holds what the first of that number proposed.
+        sequence = Atomic(generator.next() >> 1)
 
         let own = configuration.ownID
-        var generator = SystemRandomNumberGenerator()
         let groups = try Self.openGroups(
             configuration, recovered: recovered, stores: stores, directory: directory,
             generator: &generator)

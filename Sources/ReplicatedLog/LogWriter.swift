@@ -142,7 +142,11 @@ struct LogWriter: Sendable {
         try Self.create(header, on: device)
         var continued = BatchEncoder()
         _ = try place(&continued, kind: .continued)
-        try sync()
+        #if PlantedBugs
+            if PlantedBug.active != .segmentLeftUnsynced { try sync() }
+        #else
+            try sync()
+        #endif
         go(to: header)
         _ = try place(&checkpoint, kind: .checkpoint)
     }

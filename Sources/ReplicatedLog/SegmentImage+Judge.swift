@@ -15,6 +15,9 @@ extension SegmentImage {
     /// - Parameter durable: the highest batch that segments after this one state as synced.
     func judge(at cursor: Cursor, durable: UInt64) -> Verdict {
         guard cursor.hasRoom else { return .end }
+        #if PlantedBugs
+            if PlantedBug.active == .rotTakenForTornTail, durable < cursor.sequence { return .torn }
+        #endif
         let durable = max(durable, claims(between: cursor))
         let batch = Remains(of: self, at: cursor)
         if durable >= cursor.sequence {
@@ -26,6 +29,11 @@ extension SegmentImage {
             return .corrupt(corruption(batch, reason, at: cursor))
         }
         let empty = (cursor.dataEnd..<cursor.identifiersStart).allSatisfy { isZero($0) }
+        #if PlantedBugs
+            if PlantedBug.active == .tornTailTakenForRot, !empty {
+                return .corrupt(corruption(batch, .sectorRotten, at: cursor))
+            }
+        #endif
         return empty ? .end : .torn
     }
 

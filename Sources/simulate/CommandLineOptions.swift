@@ -10,6 +10,10 @@ struct CommandLineOptions {
         case worker
         /// One seed in this process, with its trace.
         case one
+        #if PlantedBugs
+            /// Each planted bug until it is found.
+            case planted
+        #endif
     }
 
     struct Mistake: Error, CustomStringConvertible {
@@ -33,9 +37,26 @@ struct CommandLineOptions {
                           DIR/SEED-group-N.ndjson for each group (docs/formats/trace.md)
           --committed     the committed list of seeds; a rare path that it does not reach is a failure
           --commit TEXT   printed with each run, so that it can be repeated
+        \(plantedUsage)
 
           Fault classes: \(FaultClass.allCases.map(\.rawValue).joined(separator: " "))
         """
+
+    #if PlantedBugs
+        static let plantedUsage = """
+              --planted       run each planted bug from seed 1 on until a checker reports it, and the
+                              same seeds without one
+              --seeds-max N   with --planted: seeds at most for each; default \(seedsMaxDefault)
+              --bug NAME      with this planted bug; with --planted that one only
+
+            """
+        /// A bug that takes more is not found.
+        static let seedsMaxDefault = 300
+        var seedsMax = CommandLineOptions.seedsMaxDefault
+        var bug: String?
+    #else
+        static let plantedUsage = ""
+    #endif
 
     var mode = Mode.batch
     var seeds: Int?
@@ -84,6 +105,16 @@ struct CommandLineOptions {
                     throw Mistake(description: "\(option) \(text) names a class that is not known")
                 }
                 faults = value
+            #if PlantedBugs
+                case "--planted": mode = .planted
+                case "--seeds-max": seedsMax = try Self.number(&rest, option)
+                case "--bug":
+                    let name = try Self.value(&rest, option)
+                    guard PlantedBugs.all.contains(where: { $0.name == name }) else {
+                        throw Mistake(description: "\(option) \(name) is not planted")
+                    }
+                    bug = name
+            #endif
             case "--sabotage":
                 let text = try Self.value(&rest, option)
                 guard let value = Sabotage(rawValue: text) else {
@@ -135,6 +166,9 @@ struct CommandLineOptions {
         if let steps = steps ?? self.steps { words += ["--steps", "\(steps)"] }
         if let traceDirectory { words += ["--trace", traceDirectory] }
         if let sabotage { words += ["--sabotage", sabotage.rawValue] }
+        #if PlantedBugs
+            if let bug { words += ["--bug", bug] }
+        #endif
         return words
     }
 }

@@ -12,9 +12,16 @@ do {
     exit(2)
 }
 
+#if PlantedBugs
+    if let bug = command.bug, command.mode != .planted { _ = PlantedBugs.plant(bug) }
+#endif
+
 switch command.mode {
 case .help: print(CommandLineOptions.usage)
 case .worker: exit(runWorker(command))
 case .one: exit(runOne(command))
+#if PlantedBugs
+    case .planted: exit(PlantedRun(command).run())
+#endif
 case .batch: exit(Batch(command).run())
 }

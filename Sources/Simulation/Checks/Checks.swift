@@ -21,8 +21,19 @@ struct Checks {
         var written: [EntryName: (fingerprint: UInt64, previous: Term)] = [:]
         /// Where each proposal was applied.
         var proposals: [ProposalID: LogIndex] = [:]
+        /// Who was given a vote, by whom and in which term.
+        var votes: [VoteName: ReplicaID] = [:]
+        /// Of the entries written, those that hold a configuration.
+        var configurations: [EntryName: Configuration] = [:]
+        /// The zone rules of committed configurations, ascending.
+        var zoneRules: [(index: LogIndex, rule: ZoneRule)] = []
         /// The last entry that a client was told of.
         var acknowledged = LogIndex.zero
+    }
+
+    struct VoteName: Hashable {
+        var voter: ReplicaID
+        var term: Term
     }
 
     struct EntryName: Hashable {

@@ -150,6 +150,8 @@ extension World {
                     which no quorum of \(raft.configuration.voters) has durably
                     """)
             }
+            noteZoneRule(index, term, seat.group)
+            if index == raft.commitIndex { checkZones(index, term, seat.group, candidates) }
         }
     }
 
@@ -182,6 +184,7 @@ extension World {
         var previous = work.start.map { $0.index == first.index.previous ? $0.term : nil } ?? nil
         if previous == nil { previous = seat.ledger.term(at: first.index.previous) }
         for entry in work.entries {
+            noteConfiguration(entry, seat.group)
             defer { previous = entry.term }
             guard let before = previous else { continue }
             let name = Checks.EntryName(index: entry.index, term: entry.term)
@@ -269,6 +272,8 @@ extension World {
     }
 
     private func checkLeaving(_ message: RaftMessage, _ seat: Seat) {
+        checkVote(message, seat)
+        checkIntact(message, seat)
         let disk = seat.ledger
         let state = disk.hardState
         switch message.kind {

@@ -22,7 +22,8 @@ import Primitives
 /// or a log from the beginning.
 ///
 /// A volume is rolled back only where this must be found out: every other voter durably remembers
-/// a start that the image has not seen.
+/// a later start than the next one of the image. (Two starts of one number are told apart only as
+/// long as a peer that heard the first has not restarted.)
 struct DamageBudget {
     struct Loss: Equatable {
         var group: Int

@@ -121,6 +121,8 @@ final class Seat {
     var ledger = Ledger()
     /// What the disk held before it was lost.
     var ledgerBeforeLoss: Ledger?
+    /// The same as far as the process can know: what was damaged since its start is not in it.
+    var known = Ledger()
     /// Works that are written and not synced.
     var unsynced: [AppendWork] = []
     /// Where the replica stands aside for good: another seat takes its place.

@@ -62,7 +62,8 @@ extension World {
         node.life += 1
         node.isUp = true
         node.log = opened.log
-        node.nextSequence = node.incarnation << 32
+        // A volume that comes back as it was counts its incarnations a second time.
+        node.nextSequence = timeChance.word() >> 1
         var groups: [RaftGroup] = []
         for seat in node.seats where !seat.isGivenUp {
             // Whom the log may have forgotten altogether, nobody trusts.
@@ -213,6 +214,7 @@ extension World {
             damaged: recovered.damaged)
         defer {
             seat.ledger = found
+            seat.known = found
             seat.unsynced = []
         }
         guard recovered.damaged.isEmpty, !recovered.isUntrusted, !recovered.voteIsUnknown,

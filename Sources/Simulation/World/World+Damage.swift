@@ -17,8 +17,9 @@ extension World {
         let node = deedChance.pick(candidates)
         let trial = node.device.copy()
         let seed = deedChance.word()
-        guard harm(trial, deed, seed: seed) else { return false }
-        guard let seats = judge(trial, node) else { return false }
+        let struck = harm(trial, deed, seed: seed)
+        guard struck > 0 else { return false }
+        guard let seats = judge(trial, node, struck: struck) else { return false }
         // What a running process knows, it goes on knowing: that a replica is lost, shows at a start.
         if node.isUp && seats.contains(where: \.isLost) {
             stop(node, keeping: .everything)
@@ -36,25 +37,27 @@ extension World {
         return true
     }
 
-    private func harm(_ device: MemoryLogDevice, _ deed: FaultClass, seed: UInt64) -> Bool {
+    /// - Returns: how many sectors were struck.
+    private func harm(_ device: MemoryLogDevice, _ deed: FaultClass, seed: UInt64) -> Int {
         var chance = Chance(seed: seed, stream: 11)
         let segments: [LogDeviceSegment]
         do throws(LogDeviceError) {
             segments = try device.listSegments()
         } catch {
-            return false
+            return 0
         }
-        guard !segments.isEmpty else { return false }
+        guard !segments.isEmpty else { return 0 }
         let segment = chance.pick(segments)
         let contents = device.contents(of: segment.number)
         let written = (0..<segment.bytes / Sector.size).filter { number in
             contents[number * Sector.size..<(number + 1) * Sector.size].contains { $0 != 0 }
         }
-        guard written.count > 1 else { return false }
+        guard written.count > 1 else { return 0 }
         // Now and then several sectors that lie together, as a track of a disk does.
         let first = chance.below(written.count)
         let count = chance.below(4) == 0 ? 1 + chance.below(6) : 1
-        for number in written[first..<min(first + count, written.count)] {
+        let struck = written[first..<min(first + count, written.count)]
+        for number in struck {
             switch deed {
             case .bitRot:
                 device.flipBit(
@@ -73,16 +76,18 @@ extension World {
             default: preconditionFailure("\(deed) is no damage to a log")
             }
         }
-        return true
+        return struck.count
     }
 
     /// What a start would find, for each seat of the node; nil when that is more than is permitted.
     private func judge(
-        _ trial: MemoryLogDevice, _ node: Node
+        _ trial: MemoryLogDevice, _ node: Node, struck: Int
     ) -> [(seat: Seat, damaged: [ClosedRange<LogIndex>], isLost: Bool)]? {
         let found: [GroupID: RecoveredGroup]
         do throws(LogError) {
-            found = try openLog(trial, node).groups
+            let opened = try openLog(trial, node)
+            found = opened.groups
+            checkDropped(opened.report, node, struck: struck)
         } catch {
             return nil
         }
@@ -154,7 +159,8 @@ extension World {
         let seats = node.seats.filter { !$0.isGivenUp }
         guard image.seats.count == seats.count, !seats.isEmpty,
             zip(image.seats, seats).allSatisfy({ $0.replica == $1.replica }),
-            seats.allSatisfy({ !$0.mustRebuild && isRemembered($0, beyond: image.incarnation) }),
+            seats.allSatisfy({ !$0.mustRebuild && isRemembered($0, beyond: image.incarnation + 1) }
+            ),
             mayLose(seats)
         else { return false }
         stop(node, keeping: .everything)

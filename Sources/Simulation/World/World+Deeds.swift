@@ -95,7 +95,11 @@ extension World {
     }
 
     private func partition() -> Bool {
-        let sides = nodes.map { _ in deedChance.below(2) }
+        var sides = nodes.map { _ in deedChance.below(2) }
+        // Often a leader is alone: nobody tells it that it leads no more.
+        if deedChance.below(3) == 0, let alone = leader(of: deedChance.below(specs.count)) {
+            sides = nodes.map { $0 === alone.node ? 0 : 1 }
+        }
         var links: [(from: Int, to: Int)] = []
         for a in nodes.indices {
             for b in nodes.indices where sides[a] != sides[b] { links.append((a, b)) }

@@ -68,7 +68,9 @@ extension World {
 
     private func synced(_ work: AppendWork, _ node: Node, _ seat: Seat) {
         checkWriting(work, seat)
+        checkTruncation(work, seat)
         seat.ledger.apply(work)
+        seat.known.apply(work)
         if !work.repaired.isEmpty { reach(.entryRepaired) }
         if let start = work.start, !start.replacesAll { reach(.logTruncated) }
         if let last = work.entries.last, let raft = node.core?.group(spec(seat).id),

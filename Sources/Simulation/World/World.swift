@@ -112,7 +112,8 @@ final class World {
             maxPendingReads: [4, 1_000][shape.below(2)],
             entriesKept: [5, 50, 400][shape.below(3)],
             truncationBatch: [1, 20, 100][shape.below(3)],
-            hibernationTicks: [nil, 20, 60][shape.below(3)])
+            hibernationTicks: [nil, 20, 60][shape.below(3)],
+            leaderLease: [nil, LeaderLeaseSettings(tickNanoseconds: 10_000_000)][shape.below(2)])
     }
 
     func spec(_ seat: Seat) -> GroupSpec { specs[seat.group] }

@@ -1,0 +1,123 @@
+import Consensus
+import Primitives
+import ReplicatedLog
+
+// More looks at what the disks hold and the messages say, each after a sentence of the thesis or of
+// a contract.
+extension World {
+    /// "Each server will vote for at most one candidate in a given term" (thesis §3.4), over all its
+    /// lives. A candidate has voted for itself.
+    func checkVote(_ message: RaftMessage, _ seat: Seat) {
+        let candidate: ReplicaID
+        switch message.kind {
+        case .voteResponse(granted: true): candidate = message.to
+        case .voteRequest: candidate = message.from
+        default: return
+        }
+        let name = Checks.VoteName(voter: message.from, term: message.term)
+        let known = checks.groups[seat.group].votes[name] ?? candidate
+        if known != candidate {
+            fail(
+                "group \(message.group): replica \(message.from) votes for \(candidate) in term "
+                    + "\(message.term), in which it has voted for \(known)")
+        }
+        checks.groups[seat.group].votes[name] = candidate
+    }
+
+    /// An entry that the process knows to be damaged is not acknowledged (Protocol-Aware Recovery,
+    /// FAST '18, §3.3: a faulty entry is not counted as one).
+    func checkIntact(_ message: RaftMessage, _ seat: Seat) {
+        guard case .appendResponse(.accepted(let matchIndex)) = message.kind,
+            let lost = seat.known.damaged.first, lost.lowerBound <= matchIndex
+        else { return }
+        fail(
+            """
+            group \(message.group): replica \(message.from) says \(message.kind) to \(message.to), \
+            and its disk has lost \(lost.lowerBound)
+            """)
+    }
+
+    /// The log's front goes only behind what the state machine has on disk.
+    func checkTruncation(_ work: AppendWork, _ seat: Seat) {
+        guard let start = work.start, !seat.isWitness else { return }
+        let persisted: LogIndex
+        do throws(MachineFailure) {
+            persisted = try seat.machine.persistedIndex()
+        } catch {
+            // The state is lost: its own check.
+            return
+        }
+        if persisted < start.index {
+            fail(
+                "group \(spec(seat).id): replica \(seat.replica) removes what its state machine "
+                    + "needs, up to \(start.index), and has \(persisted) on disk")
+        }
+    }
+
+    func noteConfiguration(_ entry: LogEntry, _ group: Int) {
+        guard case .configuration(let bytes) = entry.payload,
+            let configuration = try? Configuration(decoding: bytes)
+        else { return }
+        let name = Checks.EntryName(index: entry.index, term: entry.term)
+        checks.groups[group].configurations[name] = configuration
+    }
+
+    /// An entry that is committed brings its zone rule into force.
+    func noteZoneRule(_ index: LogIndex, _ term: Term, _ group: Int) {
+        let name = Checks.EntryName(index: index, term: term)
+        if let configuration = checks.groups[group].configurations[name] {
+            checks.groups[group].zoneRules.append((index, configuration.zoneRule))
+        }
+    }
+
+    /// The last entry that is committed at once is durable in as many zones as the rule asks for that
+    /// is in force where it stands: one that lifts a rule takes with it what the rule held back.
+    ///
+    /// - Parameter candidates: configurations by whose voters it may have been committed.
+    func checkZones(
+        _ index: LogIndex, _ term: Term, _ group: Int, _ candidates: [Configuration]
+    ) {
+        guard let rule = checks.groups[group].zoneRules.last?.rule, rule.holdsCommit else { return }
+        let zones = candidates.map { zoneCount(index, term, group, $0) }.max() ?? 0
+        if zones < rule.zonesNeeded {
+            fail(
+                "group \(specs[group].id): \(index) is committed in too few zones, \(zones) of "
+                    + "\(rule.zonesNeeded)")
+        }
+    }
+
+    private func zoneCount(
+        _ index: LogIndex, _ term: Term, _ group: Int, _ configuration: Configuration
+    ) -> Int {
+        var zones: [ZoneID] = []
+        for member in configuration.members
+        where configuration.voters.contains(member.replica) && !member.isWitness
+            && member.zone != .unknown && !zones.contains(member.zone)
+        {
+            guard let seat = seat(member.replica, group) else { continue }
+            let ledger = seat.ledgerBeforeLoss ?? seat.ledger
+            if index <= ledger.base || ledger.term(at: index) == term { zones.append(member.zone) }
+        }
+        return zones.count
+    }
+
+    /// Each batch behind a struck one says that those before it were synced. What a start drops
+    /// without a word are therefore batches at the log's end that were all struck themselves.
+    ///
+    /// - Parameter struck: sectors, beneath a log that was at rest.
+    func checkDropped(_ report: RecoveryReport, _ node: Node, struck: Int) {
+        // What a stopped process had written may lack its sync.
+        guard node.isUp, report.salvaged.isEmpty else { return }
+        let whole: RecoveryReport
+        do throws(LogError) {
+            whole = try openLog(node.device.copy(), node).report
+        } catch {
+            return
+        }
+        if whole.salvaged.isEmpty, whole.batches - report.batches > struck {
+            fail(
+                "node \(node.id): \(whole.batches - report.batches) synced batches are dropped in "
+                    + "silence, and \(struck) sectors were struck")
+        }
+    }
+}

@@ -1,0 +1,194 @@
+// Built only with the package trait `PlantedBugs`.
+#if PlantedBugs
+
+    import Foundation
+    import Simulation
+
+    /// Every planted bug, one after the other, over the seeds from the first on until a checker
+    /// reports it; then the same seeds without any. A bug that no checker reports is a failure, and
+    /// so is a report without a bug.
+    final class PlantedRun: @unchecked Sendable {
+        private let command: CommandLineOptions
+        private let first: UInt64
+        private let lock = NSLock()
+        // Under the lock.
+        private var waiting: [(name: String, breaks: String, isSeenByClientsOnly: Bool)]
+        private var outcomes: [Outcome] = []
+
+        /// Seconds after which a run counts as one that does not end.
+        private static let runSecondsMax = 120.0
+
+        struct Outcome {
+            var name: String
+            var breaks: String
+            /// nil: not found.
+            var found: PlantedFinding?
+            var seconds: Double
+        }
+
+        init(_ command: CommandLineOptions) {
+            self.command = command
+            first = command.seed ?? 1
+            waiting = PlantedBugs.all.filter { command.bug == nil || command.bug == $0.name }
+        }
+
+        func run() -> Int32 {
+            let start = Date()
+            let count = waiting.count
+            say(
+                "planted: commit \(command.commit), \(count) bugs, seeds from \(first), "
+                    + "\(command.seedsMax) at most for each")
+            inParallel { while self.runNext() {} }
+            let found = outcomes.compactMap(\.found)
+            let seeds = found.map(\.seedsTaken).max() ?? 0
+            let falseAlarms = seeds == 0 ? [] : runClean(seeds)
+            for alarm in falseAlarms { say("FAILED  \(alarm)") }
+            let seconds = Int(Date().timeIntervalSince(start))
+            say(
+                "planted: \(found.count) of \(count) found, the slowest after \(seeds) seeds; "
+                    + "without a bug \(falseAlarms.isEmpty ? "all" : "not all") of these seeds are "
+                    + "clean; \(seconds) s")
+            return found.count == count && falseAlarms.isEmpty ? 0 : 1
+        }
+
+        private func inParallel(_ work: @escaping @Sendable () -> Void) {
+            let group = DispatchGroup()
+            for _ in 0..<(command.jobs ?? ProcessInfo.processInfo.activeProcessorCount) {
+                group.enter()
+                Thread.detachNewThread {
+                    work()
+                    group.leave()
+                }
+            }
+            group.wait()
+        }
+
+        private func runNext() -> Bool {
+            let next = lock.withLock { waiting.isEmpty ? nil : waiting.removeFirst() }
+            guard let (name, breaks, isSeenByClientsOnly) = next else { return false }
+            let start = Date()
+            let found = search(name, byClientsOnly: isSeenByClientsOnly)
+            let outcome = Outcome(
+                name: name, breaks: breaks, found: found,
+                seconds: Date().timeIntervalSince(start))
+            lock.withLock { outcomes.append(outcome) }
+            say(outcome.line(seedsMax: command.seedsMax))
+            return true
+        }
+
+        private func search(_ name: String, byClientsOnly: Bool) -> PlantedFinding? {
+            var from = first
+            let end = first + UInt64(command.seedsMax)
+            while from < end {
+                let words = ["--bug", name, "--seed", "\(from)", "--seeds", "\(end - from)"]
+                guard let (seed, what) = runSeeds(words) else { return nil }
+                let finding = PlantedFinding(seedsTaken: Int(seed - first) + 1, what: what)
+                // What is reported without the bug, too, is not how it was found; nor is what it
+                // cannot have led to.
+                if !byClientsOnly || finding.checker == PlantedFinding.byClients,
+                    runSeeds(["--seed", "\(seed)", "--seeds", "1"]) == nil
+                {
+                    return finding
+                }
+                say("by chance \(name), seed \(seed): \(what)")
+                from = seed + 1
+            }
+            return nil
+        }
+
+        /// - Returns: what went wrong on seeds that a bug was found with, without the bug.
+        private func runClean(_ seeds: Int) -> [String] {
+            let jobs = command.jobs ?? ProcessInfo.processInfo.activeProcessorCount
+            nonisolated(unsafe) var job = 0
+            nonisolated(unsafe) var alarms: [String] = []
+            inParallel { [self] in
+                let mine = lock.withLock {
+                    defer { job += 1 }
+                    return job
+                }
+                let count = (seeds - mine + jobs - 1) / jobs
+                guard count > 0 else { return }
+                let words = [
+                    "--seed", "\(first + UInt64(mine))", "--seeds", "\(count)",
+                    "--stride", "\(jobs)",
+                ]
+                if let (seed, what) = runSeeds(words) {
+                    lock.withLock { alarms.append("seed \(seed) without a bug: \(what)") }
+                }
+            }
+            return alarms
+        }
+
+        /// Runs a worker until its first failure.
+        private func runSeeds(_ words: [String]) -> (seed: UInt64, what: String)? {
+            var begun: UInt64 = 0
+            var failed: (seed: UInt64, what: String)?
+            var isUnderWay = false
+            var crash: String?
+            let watch = Watch()
+            let status = Child.run(["--worker"] + words, started: { watch.start($0) }) { line in
+                if line.hasPrefix("begin\t"), let seed = UInt64(line.dropFirst(6)) {
+                    (begun, isUnderWay) = (seed, true)
+                    watch.restart(Self.runSecondsMax)
+                } else if let run = RunLine(line) {
+                    isUnderWay = false
+                    if !run.isClean { failed = (run.seed, run.failure) }
+                } else if crash == nil {
+                    crash = PlantedFinding.place(ofCrash: line)
+                }
+            }
+            watch.stop()
+            if isUnderWay {
+                let what =
+                    watch.hasFired
+                    ? "the run does not end" : "crash in \(crash ?? "an unknown place, \(status)")"
+                return (begun, what)
+            }
+            return failed
+        }
+    }
+
+    extension PlantedRun.Outcome {
+        func line(seedsMax: Int) -> String {
+            let shown = name.padding(toLength: 34, withPad: " ", startingAt: 0)
+            guard let found else {
+                return "NOT FOUND \(shown) \(breaks): \(seedsMax) seeds, \(Int(seconds)) s"
+            }
+            return "found     \(shown) \(breaks): \(found.seedsTaken) "
+                + "\(found.seedsTaken == 1 ? "seed" : "seeds"), by \(found.checker), "
+                + "\(Int(seconds)) s"
+        }
+    }
+
+    /// Ends a child that is not heard of for too long.
+    private final class Watch: @unchecked Sendable {
+        private let lock = NSLock()
+        private var child: Process?
+        private var deadline = Date.distantFuture
+        private var isOver = false
+        private var fired = false
+
+        var hasFired: Bool { lock.withLock { fired } }
+
+        func start(_ child: Process) {
+            lock.withLock { self.child = child }
+            Thread.detachNewThread { [self] in
+                while lock.withLock({ !isOver && Date() < deadline }) {
+                    Thread.sleep(forTimeInterval: 0.5)
+                }
+                lock.withLock {
+                    if isOver { return }
+                    fired = true
+                    self.child?.terminate()
+                }
+            }
+        }
+
+        func restart(_ seconds: Double) {
+            lock.withLock { deadline = Date().addingTimeInterval(seconds) }
+        }
+
+        func stop() { lock.withLock { isOver = true } }
+    }
+
+#endif
