@@ -190,7 +190,9 @@ extension World {
             let name = Checks.EntryName(index: entry.index, term: entry.term)
             let fingerprint = entry.fingerprint
             guard let known = checks.groups[seat.group].written[name] else {
-                if !seat.isWitness { checks.groups[seat.group].written[name] = (fingerprint, before) }
+                if !seat.isWitness {
+                    checks.groups[seat.group].written[name] = (fingerprint, before)
+                }
                 continue
             }
             // A witness has no contents.
