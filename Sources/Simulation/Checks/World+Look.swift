@@ -102,7 +102,9 @@ extension World {
         checks.groups[seat.group].leaders[raft.term] = raft.replica
         for (offset, term) in checks.groups[seat.group].committed.enumerated() {
             let index = LogIndex(UInt64(offset + 1))
+            // A leader of an earlier term may come late, and owes nothing to later ones.
             if index < raft.firstIndex { continue }
+            if checks.groups[seat.group].committedIn[offset] >= raft.term { continue }
             if raft.term(at: index) != term {
                 fail(
                     """
@@ -139,6 +141,7 @@ extension World {
                 return
             }
             checks.groups[seat.group].committed.append(term)
+            checks.groups[seat.group].committedIn.append(raft.term)
             let candidates = [before.configuration.configuration, raft.configuration]
             if !candidates.contains(where: { isDurable(index, term, seat.group, $0) }) {
                 fail(
