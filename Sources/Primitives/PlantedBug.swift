@@ -10,7 +10,6 @@
         case votesTwiceInATerm
         case votesForAShorterLog
         case asksForVotesBeforeItsOwn
-        case unknownVoteGivenAgain
         case witnessCampaigns
         // Starts
         case rolledBackDiskVotes
@@ -76,7 +75,6 @@
             case .votesForAShorterLog: "a leader may lack committed entries"
             case .asksForVotesBeforeItsOwn:
                 "a candidate may forget its campaign and vote for another in its term"
-            case .unknownVoteGivenAgain: "a vote lost to rot may be given a second time"
             case .witnessCampaigns: "a leader has no contents to give"
             case .rolledBackDiskVotes:
                 "a replica votes though its disk has forgotten what it acknowledged"
