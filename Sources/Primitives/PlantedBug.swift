@@ -42,7 +42,7 @@
         // Snapshots and repair
         case handsOutBehindASnapshot
         case snapshotForgetsConfiguration
-        case suffixKeptBehindSnapshot
+        case snapshotAcknowledgedAtOnce
         case damagedEntryAcknowledged
         // Disk
         case tornTailTakenForRot
@@ -109,8 +109,8 @@
             case .removedLeaderStays: "a leader goes on leading a group that it has left"
             case .handsOutBehindASnapshot: "the state machine goes back in time"
             case .snapshotForgetsConfiguration: "a replica counts members that are no longer there"
-            case .suffixKeptBehindSnapshot:
-                "uncommitted entries stand behind a snapshot that replaces them"
+            case .snapshotAcknowledgedAtOnce:
+                "a snapshot counts that is not installed and may never be"
             case .damagedEntryAcknowledged: "an entry that cannot be read counts as durable"
             case .tornTailTakenForRot: "a node distrusts a log that only lost unsynced writes"
             case .rotTakenForTornTail: "synced entries are dropped in silence"
