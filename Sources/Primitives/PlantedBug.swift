@@ -57,7 +57,8 @@
         /// The one that is switched on in this process. Set once, before anything runs.
         nonisolated(unsafe) package static var active: PlantedBug?
 
-        /// No replica does anything wrong by it: only what clients are told can show it.
+        /// No replica commits anything wrong by it: only what clients are told can show it, or an
+        /// invariant of the replica's own.
         package var isSeenByClientsOnly: Bool {
             switch self {
             case .readsWithoutAsking, .readsBeforeTheTermCommits, .readsBeforeTheyAreApplied,
