@@ -147,7 +147,8 @@ extension World {
                 fail(
                     """
                     group \(raft.group): replica \(raft.replica) commits \(index) of term \(term), \
-                    which no quorum of \(raft.configuration.voters) has durably
+                    which no quorum of \(raft.configuration.voters) has durably: \
+                    \(shownDisks(raft.configuration, seat.group))
                     """)
             }
             noteZoneRule(index, term, seat.group)
@@ -161,10 +162,7 @@ extension World {
         func quorum(_ voters: [ReplicaID]) -> Bool {
             if voters.isEmpty { return true }
             let count = voters.count { voter in
-                // What a lost replica had acknowledged before may still be on its way.
-                guard let seat = seat(voter, group) else { return false }
-                let ledger = seat.ledgerBeforeLoss ?? seat.ledger
-                return index <= ledger.base || ledger.term(at: index) == term
+                seat(voter, group).map { hasHad(index, term, $0) } ?? false
             }
             return count > voters.count / 2
         }
