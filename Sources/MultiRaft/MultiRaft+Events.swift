@@ -12,7 +12,7 @@ extension MultiRaft {
         // Groups that fall asleep, or are woken, meanwhile change `active`.
         let ticking = active
         for id in ticking {
-            guard let place = places[id], slots[place].activePosition != nil else { continue }
+            guard let place = places[id], !isAsleep(at: place) else { continue }
             counters.groupTicks += 1
             isTicking = true
             step(at: place) { $0.ticked(now: now) }

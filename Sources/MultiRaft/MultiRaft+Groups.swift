@@ -49,7 +49,7 @@ extension MultiRaft {
         slots.append(GroupSlot(group))
         configurationChanged(place)
         activate(place)
-        settle(place)
+        settle(place, sleeps: slots[place].raft.isHibernating)
     }
 
     /// Tells a group what happened, and takes its effects.
@@ -61,9 +61,9 @@ extension MultiRaft {
     /// Tells a group what happened, and takes its effects.
     mutating func step(at place: Int, _ event: (inout RaftGroup) -> Effects) {
         counters.groupEvents += 1
-        let effects = event(&slots[place].raft)
+        let (effects, sleeps) = slots[place].tell(event)
         perform(effects, of: place)
-        settle(place)
+        settle(place, sleeps: sleeps)
     }
 
     private mutating func perform(_ effects: Effects, of place: Int) {
