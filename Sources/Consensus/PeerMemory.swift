@@ -4,8 +4,6 @@ import Primitives
 struct PeerMemory: Sendable {
     /// Ascending.
     private(set) var records: [PeerRecord]
-    /// The last registration heard of each in this run; at most one each.
-    private var heard: [(peer: ReplicaID, incarnation: UInt64, start: UInt64)] = []
     /// Those whose record on disk is older; ascending.
     private(set) var unwritten: [ReplicaID] = []
 
@@ -34,12 +32,12 @@ struct PeerMemory: Sendable {
     ) -> Judgement {
         var known = record(of: peer) ?? PeerRecord(unknown: peer)
         if registration.incarnation == known.incarnation {
-            let last = heard.first { $0.peer == peer && $0.incarnation == known.incarnation }
-            guard let last else {
-                // What is remembered may be of this very start: the replica itself can tell.
-                return registration.isBehind(known) ? .behind(known) : .news
+            guard known.start == 0 || known.start == registration.start else {
+                return .startedTwice
             }
-            return last.start == registration.start ? .known : .startedTwice
+            // What is remembered may be of this very start: the replica itself can tell.
+            if registration.isBehind(known) { return .behind(known) }
+            return known.start == 0 ? .news : .known
         }
         if let acknowledged { known.raise(to: acknowledged) }
         return registration.incarnation < known.incarnation || registration.isBehind(known)
@@ -47,12 +45,10 @@ struct PeerMemory: Sendable {
     }
 
     mutating func registered(_ registration: Registration, of peer: ReplicaID) {
-        heard.removeAll { $0.peer == peer }
-        heard.append((peer, registration.incarnation, registration.start))
         note(
             PeerRecord(
-                replica: peer, incarnation: registration.incarnation, term: registration.term,
-                lastIndex: .zero, lastTerm: .zero))
+                replica: peer, incarnation: registration.incarnation, start: registration.start,
+                term: registration.term, lastIndex: .zero, lastTerm: .zero))
     }
 
     /// What is known of a replica becomes this at least.
@@ -79,6 +75,5 @@ struct PeerMemory: Sendable {
     mutating func keep(_ isMember: (ReplicaID) -> Bool) {
         records.removeAll { !isMember($0.replica) }
         unwritten.removeAll { !isMember($0) }
-        heard.removeAll { !isMember($0.peer) }
     }
 }

@@ -24,7 +24,10 @@ extension RaftGroup {
         }
         let acknowledged = acknowledged(by: registration, of: peer)
         switch peerMemory.judge(registration, of: peer, acknowledged: acknowledged) {
-        case .known: answer(registration, .registered, to: peer)
+        case .known:
+            // Perhaps only others have told of this start, and the disk does not have it yet.
+            work.peers += peerMemory.takeUnwritten()
+            answer(registration, .registered, to: peer)
         case .news:
             remember(registration, of: peer)
             answer(registration, .registered, to: peer)
@@ -87,9 +90,15 @@ extension RaftGroup {
     /// That the replica holds this entry, and has acknowledged it in this term.
     private func floor(of member: ReplicaID, holding index: LogIndex) -> PeerRecord? {
         guard index > .zero, let entryTerm = log.term(at: index) else { return nil }
-        return PeerRecord(
-            replica: member, incarnation: member == replica ? ownStart.registration.incarnation : 0,
-            term: term, lastIndex: index, lastTerm: entryTerm)
+        var floor = PeerRecord(unknown: member)
+        if member == replica {
+            floor.incarnation = ownStart.registration.incarnation
+            floor.start = ownStart.registration.start
+        }
+        floor.term = term
+        floor.lastIndex = index
+        floor.lastTerm = entryTerm
+        return floor
     }
 
     // MARK: Spreading

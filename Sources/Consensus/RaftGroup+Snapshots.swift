@@ -154,7 +154,15 @@ extension RaftGroup {
 
     /// Those that could have the state, and contents of entries.
     var otherFullMembers: [ReplicaID] {
-        configuration.members.filter { !$0.isWitness && $0.replica != replica }.map(\.replica)
+        var members = configuration.members.filter { !$0.isWitness && $0.replica != replica }
+            .map(\.replica)
+        // A damaged entry may be the configuration that says who they are: then it is whoever has
+        // answered this start, or leads. What they have is the same (Log Matching).
+        if configurationsMayLack && !log.damage.isEmpty {
+            let heard = ownStart.answered + (leader.map { [$0] } ?? [])
+            members = Configuration.ascending(members + heard).filter { $0 != replica }
+        }
+        return members
     }
 
     private func isWellFormed(

@@ -51,7 +51,9 @@ package enum Standing: Hashable, Sendable {
 //
 // A record holds four floors, and a replica's disk never falls below any of them again:
 //
-// - `incarnation`: starts are counted durably before anything is said.
+// - `incarnation`: starts are counted durably before anything is said. A disk that was rolled back
+//   counts some of them again; what each start has drawn by chance (`PeerRecord.start`) tells two of
+//   one number apart, and is remembered as durably.
 // - `term`: it is durable before a vote or an acknowledgement in it leaves, and never falls.
 // - `lastIndex`: the highest *committed* entry that the replica had acknowledged. Committed entries
 //   are never replaced (Leader Completeness, thesis §3.6.3), and a log that is cut off behind a
@@ -84,7 +86,7 @@ package enum Standing: Hashable, Sendable {
 // - any return to before the latest registered start (its incarnation is used up);
 // - any return to before a committed entry that it had acknowledged, or a term that it had voted or
 //   acknowledged in, remembered by the leader or candidate, and a heartbeat later by everybody;
-// - two starts from one image.
+// - two starts from one image, also over restarts of those that remember the first.
 // Not caught:
 // - what was acknowledged in the last heartbeat interval before its only witness, the leader, was
 //   lost for good or is cut off;
@@ -105,7 +107,12 @@ extension PeerRecord {
     }
 
     mutating func raise(to floor: PeerRecord) {
-        incarnation = max(incarnation, floor.incarnation)
+        if floor.incarnation > incarnation {
+            incarnation = floor.incarnation
+            start = floor.start
+        } else if floor.incarnation == incarnation && start == 0 {
+            start = floor.start
+        }
         term = max(term, floor.term)
         lastIndex = max(lastIndex, floor.lastIndex)
         lastTerm = max(lastTerm, floor.lastTerm)

@@ -5,6 +5,9 @@ package struct PeerRecord: Hashable, Sendable {
     package var replica: ReplicaID
     /// Its starts, counted by itself; `quarantined` for one that must not be heard again.
     package var incarnation: UInt64
+    /// Which start it was that had this incarnation, as that drew it by chance: another one of the
+    /// same incarnation runs on a disk that was rolled back. Zero when only the count is known.
+    package var start: UInt64
     /// The term that it had durably reached: it had voted in it, or acknowledged entries to its
     /// leader.
     package var term: Term
@@ -13,11 +16,12 @@ package struct PeerRecord: Hashable, Sendable {
     package var lastTerm: Term
 
     package init(
-        replica: ReplicaID, incarnation: UInt64, term: Term = .zero, lastIndex: LogIndex,
-        lastTerm: Term
+        replica: ReplicaID, incarnation: UInt64, start: UInt64 = 0, term: Term = .zero,
+        lastIndex: LogIndex, lastTerm: Term
     ) {
         self.replica = replica
         self.incarnation = incarnation
+        self.start = start
         self.term = term
         self.lastIndex = lastIndex
         self.lastTerm = lastTerm

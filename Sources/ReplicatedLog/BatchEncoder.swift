@@ -82,6 +82,7 @@ struct BatchEncoder: Sendable {
         payload.write(peer.replica.rawValue)
         payload.write(peer.incarnation)
         payload.write(peer.term.rawValue)
+        payload.write(peer.start)
         let header = RecordHeader(
             length: RecordHeader.size + payload.count, kind: .peer, group: group,
             term: peer.lastTerm, index: peer.lastIndex)

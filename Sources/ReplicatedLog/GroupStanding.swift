@@ -21,7 +21,7 @@ extension GroupStanding {
     private static let peersAreIncomplete: UInt8 = 4
 
     /// The payload of its record, which holds `last`, `lastTerm` and the start's stamp besides:
-    /// integers are LEB128 but for replica ids, which are 8 bytes.
+    /// integers are LEB128 but for replica ids and what starts have drawn, which are 8 bytes.
     func encoded() -> Bytes {
         var writer = ByteWriter(reserving: 64)
         writer.write(
@@ -49,6 +49,7 @@ extension GroupStanding {
         for peer in peers {
             writer.write(peer.replica.rawValue)
             writer.writeVarint(peer.incarnation)
+            writer.write(peer.start)
             writer.writeVarint(peer.term.rawValue)
             writer.writeVarint(peer.lastIndex.rawValue)
             writer.writeVarint(peer.lastTerm.rawValue)
@@ -111,7 +112,7 @@ extension GroupStanding {
             standing.peers.append(
                 PeerRecord(
                     replica: replica, incarnation: try reader.readVarint("incarnation"),
-                    term: Term(try reader.readVarint("term")),
+                    start: try reader.read("start"), term: Term(try reader.readVarint("term")),
                     lastIndex: LogIndex(try reader.readVarint("last index")),
                     lastTerm: Term(try reader.readVarint("last term"))))
         }

@@ -185,11 +185,12 @@ struct SegmentImage: Sendable {
                 start, lastIndex: LogIndex(payload.integer(at: 0)),
                 lastTerm: Term(payload.integer(at: 8)))
         case .peer:
-            guard payload.count == 24 else { return nil }
+            guard payload.count == 32 else { return nil }
             return .peer(
                 PeerRecord(
                     replica: ReplicaID(payload.integer(at: 0)),
-                    incarnation: payload.integer(at: 8), term: Term(payload.integer(at: 16)),
+                    incarnation: payload.integer(at: 8), start: payload.integer(at: 24),
+                    term: Term(payload.integer(at: 16)),
                     lastIndex: record.index, lastTerm: record.term))
         case .reset: return payload.isEmpty ? .reset : nil
         case .trusted: return payload.isEmpty ? .trusted : nil

@@ -48,6 +48,7 @@ extension PeerRecord {
     func encode(into writer: inout ByteWriter) {
         writer.write(replica.rawValue)
         writer.write(incarnation)
+        writer.write(start)
         writer.write(term.rawValue)
         writer.write(lastIndex.rawValue)
         writer.write(lastTerm.rawValue)
@@ -56,7 +57,8 @@ extension PeerRecord {
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         self.init(
             replica: ReplicaID(try reader.read("replica")),
-            incarnation: try reader.read("incarnation"), term: Term(try reader.read("term")),
+            incarnation: try reader.read("incarnation"), start: try reader.read("start"),
+            term: Term(try reader.read("term")),
             lastIndex: LogIndex(try reader.read("lastIndex")),
             lastTerm: Term(try reader.read("lastTerm")))
     }

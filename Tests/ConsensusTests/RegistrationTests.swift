@@ -132,6 +132,52 @@ import Testing
         #expect(cluster.checker.violations == [])
     }
 
+    /// The peers that heard the first of the two starts have restarted since, and have nothing else
+    /// against the second.
+    @Test func twoStartsOfOneNumberAreFoundOutByPeersThatHaveRestarted() {
+        let cluster = led()
+        cluster.crash(3)
+        let image = cluster.image(of: 3)
+        cluster.start(3)
+        cluster.tickAll(times: 4)
+        for id in [1, 2] {
+            cluster.crash(id)
+            cluster.start(id)
+        }
+        cluster.settle()
+        cluster.restore(image, to: 3)
+        cluster.start(3)
+        cluster.settle()
+        #expect(cluster[3].incarnation == 2)
+        guard case .startedTwice? = cluster[3].quarantined.first else {
+            Issue.record("\(cluster.raft(3).standing), \(cluster[3].quarantined)")
+            return
+        }
+        #expect(cluster.checker.violations == [])
+    }
+
+    /// One that knows of the first start from its leader's records alone finds out the second.
+    @Test func startsAreToldToOthersWithWhatTheyHaveAcknowledged() {
+        let cluster = led()
+        cluster.crash(3)
+        let image = cluster.image(of: 3)
+        cluster.cut = [(ReplicaID(3), ReplicaID(2)), (ReplicaID(2), ReplicaID(3))]
+        cluster.start(3)
+        cluster.tickAll(times: 40)
+        cluster.propose("b", at: 1)
+        cluster.settle()
+        cluster.tickAll(times: 4)
+        #expect(incarnation(of: 3, at: 2, in: cluster) == 2)
+        cluster.restore(image, to: 3)
+        cluster.cut = [(ReplicaID(3), ReplicaID(1)), (ReplicaID(1), ReplicaID(3))]
+        cluster.start(3)
+        cluster.settle()
+        guard case .startedTwice(of: ReplicaID(2))? = cluster[3].quarantined.first else {
+            Issue.record("\(cluster.raft(3).standing), \(cluster[3].quarantined)")
+            return
+        }
+    }
+
     @Test func aReplicaBehindWhatItAcknowledgedIsFoundOut() {
         let cluster = led()
         let image = cluster.image(of: 3)

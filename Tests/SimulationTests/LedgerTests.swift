@@ -105,8 +105,8 @@ import Testing
         let world = World(SimulationOptions(seed: 2, faults: .none))
         let seats = world.nodes[..<world.founders].map { $0.seats[0] }
         #expect(!world.isRemembered(seats[0], beyond: 1))
-        let record = PeerRecord(
-            replica: seats[0].replica, incarnation: 2, lastIndex: .zero, lastTerm: .zero)
+        var record = PeerRecord(
+            replica: seats[0].replica, incarnation: 2, start: 9, lastIndex: .zero, lastTerm: .zero)
         for seat in seats[1...] {
             #expect(!world.isRemembered(seats[0], beyond: 1))
             seat.ledger = Ledger(
@@ -115,5 +115,11 @@ import Testing
         }
         #expect(world.isRemembered(seats[0], beyond: 1))
         #expect(!world.isRemembered(seats[0], beyond: 2))
+        // The next start of the image has number 2, too, and only its number is known.
+        record.start = 0
+        seats[1].ledger = Ledger(
+            hardState: HardState(), base: .zero, baseTerm: .zero, terms: [], peers: [record])
+        #expect(!world.isRemembered(seats[0], beyond: 1))
+        #expect(world.isRemembered(seats[0], beyond: 0))
     }
 }

@@ -136,8 +136,8 @@ import WireProtocol
                 payload: .configuration([])),
         ]
         let record = PeerRecord(
-            replica: ReplicaID(2), incarnation: .max, term: Term(5), lastIndex: LogIndex(6),
-            lastTerm: Term(4))
+            replica: ReplicaID(2), incarnation: .max, start: 7, term: Term(5),
+            lastIndex: LogIndex(6), lastTerm: Term(4))
         let vote = VoteRequest(lastIndex: LogIndex(9), lastTerm: Term(2))
         let kinds: [RaftMessage.Kind] = [
             .preVoteRequest(vote), .preVoteResponse(granted: true), .voteRequest(vote),

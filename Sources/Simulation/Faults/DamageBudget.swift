@@ -22,8 +22,8 @@ import Primitives
 /// or a log from the beginning.
 ///
 /// A volume is rolled back only where this must be found out: every other voter durably remembers
-/// a later start than the next one of the image. (Two starts of one number are told apart only as
-/// long as a peer that heard the first has not restarted.)
+/// a start that the image has not seen, and by more than its number when the next start of the image
+/// has that.
 struct DamageBudget {
     struct Loss: Equatable {
         var group: Int
@@ -130,7 +130,7 @@ extension World {
             where voter != seat.replica {
                 guard let other = self.seat(voter, seat.group), !budget.isLost(other),
                     let record = other.ledger.peers.first(where: { $0.replica == seat.replica }),
-                    record.incarnation > incarnation
+                    record.incarnation > incarnation + (record.start == 0 ? 1 : 0)
                 else { return false }
             }
         }

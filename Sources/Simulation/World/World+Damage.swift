@@ -160,8 +160,7 @@ extension World {
         let seats = node.seats.filter { !$0.isGivenUp }
         guard image.seats.count == seats.count, !seats.isEmpty,
             zip(image.seats, seats).allSatisfy({ $0.replica == $1.replica }),
-            seats.allSatisfy({ !$0.mustRebuild && isRemembered($0, beyond: image.incarnation + 1) }
-            ),
+            seats.allSatisfy({ !$0.mustRebuild && isRemembered($0, beyond: image.incarnation) }),
             mayLose(seats)
         else { return false }
         stop(node, keeping: .everything)
