@@ -54,6 +54,7 @@ package enum ConfigurationRefusal: Error, Hashable, Sendable {
     /// The voters stand in fewer zones than the rule asks for, and it is not overridden.
     case zoneRuleUnsatisfiable(zones: Int, needed: Int)
     case transferInProgress(to: ReplicaID)
+    /// Too many changes of the zone rule wait to be committed.
     case uncommittedTailFull
 }
 

@@ -4,7 +4,7 @@ import Primitives
 // regardless of whether the entry is committed" (thesis §4.1).
 extension RaftGroup {
     /// What was in force at `index`, which the log has not passed by.
-    func configurationEntry(at index: LogIndex) -> ConfigurationEntry {
+    package func configurationEntry(at index: LogIndex) -> ConfigurationEntry {
         configurations.last { $0.index <= index } ?? configurations[0]
     }
 

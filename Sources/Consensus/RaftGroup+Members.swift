@@ -6,7 +6,7 @@ extension RaftGroup {
     mutating func openProgress() {
         for peer in unsettledConfigurations.flatMap(\.configuration.replicas)
         where peer != replica && leadership!.position(of: peer) == nil {
-            insertProgress(of: peer)
+            insertProgress(of: peer, nextIndex: log.lastIndex.next)
         }
         progressFollowsConfiguration()
     }
@@ -29,16 +29,16 @@ extension RaftGroup {
             leadership!.progress[i].leaving = Progress.Leaving(since: configurationIndex)
         }
         for peer in members where peer != replica && leadership!.position(of: peer) == nil {
-            insertProgress(of: peer)
+            insertProgress(of: peer, nextIndex: configurationIndex)
             // It could not have answered yet: that must not cost the leader its quorum.
             let i = leadership!.position(of: peer)!
             leadership!.progress[i].isActive = true
         }
     }
 
-    private mutating func insertProgress(of peer: ReplicaID) {
+    private mutating func insertProgress(of peer: ReplicaID, nextIndex: LogIndex) {
         let progress = Progress(
-            replica: peer, nextIndex: log.lastIndex.next, isWitness: sitsAsWitness(peer))
+            replica: peer, nextIndex: nextIndex, isWitness: sitsAsWitness(peer))
         let place = leadership!.progress.firstIndex { peer < $0.replica }
         leadership!.progress.insert(progress, at: place ?? leadership!.progress.count)
     }

@@ -2,9 +2,10 @@ import Primitives
 
 // Membership changes, the leader's side: thesis chapter 4.
 extension RaftGroup {
-    /// Bytes of configuration entries that a leader's tail takes above `maxUncommittedBytes`: what
-    /// lets a full tail move again may be a configuration.
-    static let configurationReserveBytes = 1 << 20
+    /// Configurations that a leader's log holds and that are not committed, at most; changes of the
+    /// zone rule can pile up while it is not met. Their entries may exceed `maxUncommittedBytes`,
+    /// since what lets a full tail move again may be a configuration.
+    static let uncommittedConfigurationsMax = 16
 
     /// Asks a leader to change the group's configuration.
     ///
@@ -15,9 +16,10 @@ extension RaftGroup {
         wake()
         do throws(ConfigurationRefusal) {
             let next = try nextConfiguration(request)
-            let bytes = next.encoded()
-            guard hasRoom(forConfigurationBytes: bytes.count) else { throw .uncommittedTailFull }
-            appendConfiguration(next, bytes, wallClock: wallClock)
+            guard unsettledConfigurations.count <= Self.uncommittedConfigurationsMax else {
+                throw .uncommittedTailFull
+            }
+            appendConfiguration(next, wallClock: wallClock)
             return (.accepted(term: term, index: log.lastIndex), finishEvent())
         } catch {
             return (.refused(error), finishEvent())
@@ -56,15 +58,8 @@ extension RaftGroup {
         guard hasCommittedInTerm else { throw .termNotCommitted }
     }
 
-    private func hasRoom(forConfigurationBytes count: Int) -> Bool {
-        leadership!.tailBytes + count + LogEntry.frameBytes
-            <= settings.maxUncommittedBytes + Self.configurationReserveBytes
-    }
-
-    private mutating func appendConfiguration(
-        _ next: Configuration, _ bytes: Bytes, wallClock: UInt64
-    ) {
-        append(.configuration(bytes), semantics: .first, wallClock: wallClock)
+    private mutating func appendConfiguration(_ next: Configuration, wallClock: UInt64) {
+        append(.configuration(next.encoded()), semantics: .first, wallClock: wallClock)
         configurationAppended(ConfigurationEntry(index: log.lastIndex, configuration: next))
         progressFollowsConfiguration()
         sendAppendsToAll()
@@ -89,8 +84,7 @@ extension RaftGroup {
 
     private mutating func leaveJointByItself() {
         guard configuration.leavesAutomatically, hasCommittedInTerm, transfer == nil else { return }
-        let next = configuration.left
         // No clock is at hand: the stamp is the next one possible.
-        appendConfiguration(next, next.encoded(), wallClock: 0)
+        appendConfiguration(configuration.left, wallClock: 0)
     }
 }

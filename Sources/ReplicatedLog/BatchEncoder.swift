@@ -81,6 +81,7 @@ struct BatchEncoder: Sendable {
         var payload = ByteWriter()
         payload.write(peer.replica.rawValue)
         payload.write(peer.incarnation)
+        payload.write(peer.term.rawValue)
         let header = RecordHeader(
             length: RecordHeader.size + payload.count, kind: .peer, group: group,
             term: peer.lastTerm, index: peer.lastIndex)

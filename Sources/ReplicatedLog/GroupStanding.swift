@@ -49,6 +49,7 @@ extension GroupStanding {
         for peer in peers {
             writer.write(peer.replica.rawValue)
             writer.writeVarint(peer.incarnation)
+            writer.writeVarint(peer.term.rawValue)
             writer.writeVarint(peer.lastIndex.rawValue)
             writer.writeVarint(peer.lastTerm.rawValue)
         }
@@ -110,6 +111,7 @@ extension GroupStanding {
             standing.peers.append(
                 PeerRecord(
                     replica: replica, incarnation: try reader.readVarint("incarnation"),
+                    term: Term(try reader.readVarint("term")),
                     lastIndex: LogIndex(try reader.readVarint("last index")),
                     lastTerm: Term(try reader.readVarint("last term"))))
         }

@@ -185,12 +185,12 @@ struct SegmentImage: Sendable {
                 start, lastIndex: LogIndex(payload.integer(at: 0)),
                 lastTerm: Term(payload.integer(at: 8)))
         case .peer:
-            guard payload.count == 16 else { return nil }
+            guard payload.count == 24 else { return nil }
             return .peer(
                 PeerRecord(
                     replica: ReplicaID(payload.integer(at: 0)),
-                    incarnation: payload.integer(at: 8), lastIndex: record.index,
-                    lastTerm: record.term))
+                    incarnation: payload.integer(at: 8), term: Term(payload.integer(at: 16)),
+                    lastIndex: record.index, lastTerm: record.term))
         case .reset: return payload.isEmpty ? .reset : nil
         case .trusted: return payload.isEmpty ? .trusted : nil
         case .standing: return GroupStanding(record, payload: payload).map { .standing($0) }

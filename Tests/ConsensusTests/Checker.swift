@@ -11,12 +11,18 @@ struct Checker {
     private var committed: [LogIndex: Term] = [:]
     private var entries: [LogIndex: LogEntry] = [:]
     private(set) var highestCommit = LogIndex.zero
+    /// In force at the highest commit.
+    private(set) var settled: ConfigurationEntry
     /// Each replica at its last event, in this incarnation.
     private var earlier: [ReplicaID: RaftGroup] = [:]
     private var nextTicket: [ReplicaID: UInt64] = [:]
     /// Reads under way: who asked, and what was committed anywhere when it did.
     private var reads: [UInt64: (replica: ReplicaID, floor: LogIndex)] = [:]
     private(set) var reached: [String: Int] = [:]
+
+    init(_ bootstrap: Configuration) {
+        settled = ConfigurationEntry(index: .zero, configuration: bootstrap)
+    }
 
     var openReads: Int { reads.count }
 
@@ -81,7 +87,9 @@ struct Checker {
                 if !start.replacesAll && node.snapshots.installed?.index == start.index {
                     reach("log kept behind a snapshot")
                 }
-                if !start.replacesAll && start.index > LogIndex(UInt64(node.durablyApplied)) {
+                if !node.isWitness && !start.replacesAll
+                    && start.index > LogIndex(UInt64(node.durablyApplied))
+                {
                     violations.append("replica \(id) cuts \(start.index), durably applied less")
                 }
             }
@@ -118,7 +126,9 @@ struct Checker {
         reach("election")
     }
 
-    /// What is committed stays so, is the same everywhere, and is on a majority of disks.
+    /// What is committed stays so, is the same everywhere, and is on a majority of disks: of both
+    /// sets while the configuration in force is joint. An event can bring the next configuration
+    /// right after the commit: it is the one before or the one behind the event.
     private mutating func checkCommit(_ cluster: Cluster, from: LogIndex, _ raft: RaftGroup) {
         var index = from.next
         while index <= raft.commitIndex {
@@ -136,12 +146,46 @@ struct Checker {
                 continue
             }
             committed[index] = term
-            let holders = cluster.nodes.count { $0.disk.entry(at: index)?.term == term }
+            let before = earlier[raft.replica]?.configuration ?? raft.configuration
+            let holders = holders(of: index, term, in: cluster)
             unless(
-                holders > cluster.nodes.count / 2,
-                "replica \(raft.replica) commits \(index) held by \(holders) disks")
+                [before, raft.configuration].contains { $0.hasQuorum(holders) },
+                "replica \(raft.replica) commits \(index) held by \(holders)")
+            if index == raft.commitIndex {
+                checkZones(holders, [before, raft.configuration], raft)
+            }
             highestCommit = max(highestCommit, index)
+            settled = raft.configurationEntry(at: highestCommit)
         }
+    }
+
+    /// The last entry that is committed in one go is where its own rule wants it, and by it those
+    /// before it.
+    private mutating func checkZones(
+        _ holders: [ReplicaID], _ inForce: [Configuration], _ raft: RaftGroup
+    ) {
+        let rule = raft.configurationEntry(at: raft.commitIndex).configuration.zoneRule
+        guard rule.zonesMin > 1 else { return }
+        guard !rule.isOverridden else { return reach("commit under an overridden zone rule") }
+        reach("commit under a zone rule")
+        let zones = inForce.map { configuration in
+            var zones: [ZoneID] = []
+            for member in configuration.members
+            where configuration.voters.contains(member.replica) && !member.isWitness
+                && holders.contains(member.replica) && member.zone != .unknown
+                && !zones.contains(member.zone)
+            {
+                zones.append(member.zone)
+            }
+            return zones.count
+        }
+        unless(
+            zones.contains { $0 >= Int(rule.zonesMin) },
+            "replica \(raft.replica) commits \(raft.commitIndex) in \(zones) zones of \(rule)")
+    }
+
+    private func holders(of index: LogIndex, _ term: Term, in cluster: Cluster) -> [ReplicaID] {
+        cluster.nodes.filter { !$0.isGone && $0.disk.entry(at: index)?.term == term }.map(\.id)
     }
 
     /// "State Machine Safety: if a server has applied a log entry at a given index to its state
@@ -210,7 +254,7 @@ struct Checker {
     }
 
     /// "Log Matching: if two logs contain an entry with the same index and term, then the logs are
-    /// identical in all entries up through the given index."
+    /// identical in all entries up through the given index." A witness' log but for commands.
     mutating func checkLogMatching(_ cluster: Cluster) {
         for a in cluster.nodes {
             for b in cluster.nodes where a.id < b.id {
@@ -219,20 +263,45 @@ struct Checker {
                     a.disk.entries[$0].term == b.disk.entries[$0].term
                 }
                 guard let agreed else { continue }
+                let same =
+                    a.isWitness || b.isWitness
+                    ? a.disk.entries[...agreed].map(\.place)
+                        == b.disk.entries[...agreed].map(\.place)
+                    : a.disk.entries[...agreed] == b.disk.entries[...agreed]
                 unless(
-                    a.disk.entries[...agreed] == b.disk.entries[...agreed],
+                    same,
                     "logs of \(a.id) and \(b.id) agree at \(agreed + 1) and differ before")
             }
         }
     }
 
-    /// Every entry ever committed is on a majority of disks, whatever has happened.
+    /// Every entry ever committed is on a majority of the disks of those that are members now,
+    /// whatever has happened.
     mutating func checkNothingLost(_ cluster: Cluster) {
         for (index, term) in committed {
-            let holders = cluster.nodes.count { $0.disk.entry(at: index)?.term == term }
+            let holders = holders(of: index, term, in: cluster)
             unless(
-                holders > cluster.nodes.count / 2,
-                "committed entry \(index) of term \(term) is on \(holders) disks")
+                settled.configuration.hasQuorum(holders),
+                "committed entry \(index) of term \(term) is on \(holders)")
         }
+    }
+}
+
+extension Configuration {
+    /// Counted by hand, apart from what the code under test counts with.
+    func hasQuorum(_ holders: [ReplicaID]) -> Bool {
+        [voters.incoming, voters.outgoing].allSatisfy { set in
+            set.isEmpty || 2 * set.count(where: holders.contains) > set.count
+        }
+    }
+}
+
+extension LogEntry {
+    /// All of an entry but a command, which witnesses do not get.
+    var place: LogEntry {
+        guard case .command = payload else { return self }
+        var place = self
+        place.payload = .empty
+        return place
     }
 }

@@ -6,6 +6,11 @@ import Primitives
 final class Cluster {
     struct Node {
         let id: ReplicaID
+        /// What it knows of the group without its log: the bootstrap's, or an address book.
+        let bootstrap: Configuration
+        let isWitness: Bool
+        /// Given up for ever, disk and all.
+        var isGone = false
         var disk = SimulatedDisk()
         /// Nil while crashed.
         var raft: RaftGroup?
@@ -26,9 +31,10 @@ final class Cluster {
         /// While true nothing is applied by `settle`.
         var applyIsStuck = false
         var snapshots = SnapshotShell()
-        var alarms: [AlarmChange] = []
         var readsReady: [ReadReady] = []
         var readsRefused: [ReadRefused] = []
+        var configurationChanges: [ConfigurationEntry] = []
+        var alarms: [AlarmChange] = []
     }
 
     let settings: RaftSettings
@@ -42,21 +48,34 @@ final class Cluster {
     var cut: [(from: ReplicaID, to: ReplicaID)] = []
     /// Microseconds since 1970.
     var wallClock: UInt64 = 1_000_000
-    var checker = Checker()
+    var checker: Checker
     var recordsSent = true
 
-    init(
+    convenience init(
         _ count: Int, settings: RaftSettings = RaftSettings(heartbeatTicks: 2), seed: UInt64 = 1,
         disks: [SimulatedDisk] = [], registers: Bool = false, members: [Member] = []
+    ) {
+        let ids = (1...count).map { ReplicaID(UInt64($0)) }
+        self.init(
+            Configuration(voters: JointConfiguration(incoming: ids), members: members),
+            settings: settings, seed: seed, disks: disks, registers: registers)
+    }
+
+    /// - Parameter configuration: of replicas that are numbered from 1.
+    init(
+        _ configuration: Configuration, settings: RaftSettings = RaftSettings(heartbeatTicks: 2),
+        seed: UInt64 = 1, disks: [SimulatedDisk] = [], registers: Bool = false
     ) {
         var settings = settings
         settings.registersStarts = registers
         self.settings = settings
         self.seed = seed
-        let ids = (1...count).map { ReplicaID(UInt64($0)) }
-        configuration = Configuration(
-            voters: JointConfiguration(incoming: ids), members: members)
-        nodes = ids.map { Node(id: $0) }
+        self.configuration = configuration
+        checker = Checker(configuration)
+        let count = configuration.replicas.count
+        nodes = configuration.members.map {
+            Node(id: $0.replica, bootstrap: configuration, isWitness: $0.isWitness)
+        }
         for (i, disk) in disks.enumerated() { nodes[i].disk = disk }
         for id in 1...count { start(id) }
         if registers {
@@ -85,11 +104,13 @@ final class Cluster {
         self[id].incarnation += 1
         self[id].starts += 1
         var restored = RestoredState(
-            hardState: self[id].disk.hardState, configuration: configuration,
+            hardState: self[id].disk.hardState,
+            configurations: self[id].disk.configurations(after: self[id].bootstrap),
             log: self[id].disk.summary,
             appliedIndex: LogIndex(UInt64(self[id].durablyApplied)),
             incarnation: self[id].incarnation)
         restore(&restored, id)
+        restored.isWitness = self[id].isWitness
         restored.peers = self[id].disk.peers
         do {
             self[id].raft = try RaftGroup(
@@ -127,9 +148,10 @@ final class Cluster {
         self[id].handed += effects.committed
         self[id].fetches += effects.fetches
         takeSnapshotEffects(effects, id)
-        self[id].alarms += effects.alarms
         self[id].readsReady += effects.readsReady
         self[id].readsRefused += effects.readsRefused
+        if let change = effects.configurationChange { self[id].configurationChanges.append(change) }
+        self[id].alarms += effects.alarms
     }
 
     private func send(_ message: RaftMessage, of id: Int) {
@@ -167,7 +189,7 @@ final class Cluster {
     }
 
     private func write(_ work: AppendWork, _ id: Int) {
-        self[id].disk.write(work, state: self[id].applied.prefix(self[id].durablyApplied))
+        self[id].disk.write(work, state: durableState(id))
         for entry in self[id].disk.wrongRepairs {
             checker.violations.append("replica \(id) repairs with \(entry)")
         }

@@ -75,6 +75,28 @@ struct SimulatedDisk {
         Array(entries[Int(first.rawValue) - 1..<Int(through.rawValue)])
     }
 
+    /// The one in force where the log begins, or the bootstrap's, and those in the log that can be
+    /// read.
+    func configurations(after bootstrap: Configuration) -> [ConfigurationEntry] {
+        func decoded(_ bytes: Bytes, _ index: LogIndex) -> ConfigurationEntry {
+            do {
+                let configuration = try Configuration(decoding: bytes)
+                return ConfigurationEntry(index: index, configuration: configuration)
+            } catch {
+                preconditionFailure("\(error) in \(index)")
+            }
+        }
+        let first =
+            start.map { decoded($0.configuration, $0.configurationIndex) }
+            ?? ConfigurationEntry(index: .zero, configuration: bootstrap)
+        let held = entries.dropFirst(Int(startIndex.rawValue)).compactMap { entry in
+            guard case .configuration(let bytes) = entry.payload, !damaged.contains(entry.index)
+            else { return nil as ConfigurationEntry? }
+            return decoded(bytes, entry.index)
+        }
+        return [first] + held
+    }
+
     var summary: LogSummary {
         var runs: [TermRun] = []
         for entry in entries.dropFirst(Int(startIndex.rawValue)) where runs.last?.term != entry.term

@@ -47,6 +47,15 @@ extension Cluster {
         self[id].snapshots.fetch = nil
     }
 
+    /// What stands for the entries that a log no longer holds. A witness has no state: what the
+    /// others have says which entries those were.
+    func durableState(_ id: Int) -> ArraySlice<LogEntry> {
+        guard self[id].isWitness else {
+            return self[id].applied.prefix(self[id].durablyApplied)
+        }
+        return nodes.map(\.applied).max { $0.count < $1.count }!.map(\.place)[...]
+    }
+
     /// The state machine's own flush.
     func persist(_ id: Int) {
         let index = LogIndex(UInt64(self[id].applied.count))

@@ -57,8 +57,8 @@ import Testing
                 if chance(1, in: 8) {
                     let peer = PeerRecord(
                         replica: ReplicaID(UInt64.random(in: 1...2, using: &generator)),
-                        incarnation: generator.next(), lastIndex: model.last,
-                        lastTerm: model.lastTerm)
+                        incarnation: generator.next(), term: Term(generator.next()),
+                        lastIndex: model.last, lastTerm: model.lastTerm)
                     model.peers.removeAll { $0.replica == peer.replica }
                     model.peers = (model.peers + [peer]).sorted { $0.replica < $1.replica }
                     part.peers = [peer]

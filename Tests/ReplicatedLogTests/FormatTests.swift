@@ -40,8 +40,8 @@ import Testing
                 entries: [entry],
                 peers: [
                     PeerRecord(
-                        replica: ReplicaID(0xB2), incarnation: 4, lastIndex: LogIndex(8),
-                        lastTerm: Term(3))
+                        replica: ReplicaID(0xB2), incarnation: 4, term: Term(5),
+                        lastIndex: LogIndex(8), lastTerm: Term(3))
                 ])
         ])
         try log.sync()

@@ -76,7 +76,7 @@ import Testing
         let log = try Fixture.open(device).log
         func peer(_ replica: UInt64, _ incarnation: UInt64) -> PeerRecord {
             PeerRecord(
-                replica: ReplicaID(replica), incarnation: incarnation,
+                replica: ReplicaID(replica), incarnation: incarnation, term: Term(incarnation + 7),
                 lastIndex: LogIndex(incarnation), lastTerm: Term(1))
         }
         try log.append([GroupAppend(group: one, peers: [peer(3, 1), peer(2, 5)])])

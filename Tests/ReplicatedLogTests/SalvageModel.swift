@@ -119,7 +119,8 @@ struct SalvageModel {
         if chance(1, in: 10) {
             let peer = PeerRecord(
                 replica: ReplicaID(UInt64.random(in: 1...3, using: &generator)),
-                incarnation: generator.next() % 100, lastIndex: group.last, lastTerm: term)
+                incarnation: generator.next() % 100, term: Term(generator.next()),
+                lastIndex: group.last, lastTerm: term)
             group.peers[peer.replica] = peer
             part.peers = [peer]
         }
