@@ -24,7 +24,8 @@ final class Batch: @unchecked Sendable {
 
     func run() -> Int32 {
         let start = Date()
-        let seeds = command.minutes != nil ? command.seeds : command.seeds ?? (command.seed == nil ? 16 : 1)
+        let seeds =
+            command.minutes != nil ? command.seeds : command.seeds ?? (command.seed == nil ? 16 : 1)
         let cores = command.jobs ?? ProcessInfo.processInfo.activeProcessorCount
         let jobs = min(cores, seeds ?? .max)
         say(
@@ -98,7 +99,9 @@ final class Batch: @unchecked Sendable {
 
     private func explain(_ failure: Failure) {
         say("FAILED: seed \(failure.seed): \(failure.what)")
-        say("reproduce: Cluster/run simulate \(command.arguments(seed: failure.seed).joined(separator: " "))")
+        say(
+            "reproduce: Cluster/run simulate \(command.arguments(seed: failure.seed).joined(separator: " "))"
+        )
         let smaller = Minimiser(command, seed: failure.seed).run()
         let words = command.arguments(
             seed: failure.seed, faults: smaller.faults, steps: smaller.steps)

@@ -10,6 +10,8 @@ struct CommandLineOptions {
         case worker
         /// One seed in this process, with its trace.
         case one
+        /// The recovery matrix instead of seeds.
+        case matrix
     }
 
     struct Mistake: Error, CustomStringConvertible {
@@ -17,9 +19,11 @@ struct CommandLineOptions {
     }
 
     static let usage = """
-        usage: simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
+        usage: simulate --matrix [--seeds N] [--jobs J] [--trace-text]
+               simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
                         [--cycles N] [--steps N] [--trace-text] [--commit TEXT]
 
+          --matrix        the recovery matrix (--seeds: N of its cells); with --trace-text the first failure in full
           --seeds N       how many seeds, counted from the first; default 16
           --seed S        the first seed; alone, that seed only; default: drawn
           --faults LIST   `all` (the default), `none`, a list of classes, or `all-CLASS-CLASS`
@@ -54,6 +58,7 @@ struct CommandLineOptions {
             case "--help", "-h": mode = .help
             case "--worker": mode = .worker
             case "--one": mode = .one
+            case "--matrix": mode = .matrix
             case "--trace-text": tracesText = true
             case "--seeds": seeds = try Self.number(&rest, option)
             case "--seed": seed = try Self.number(&rest, option)
@@ -83,7 +88,7 @@ struct CommandLineOptions {
             default: throw Mistake(description: "unknown option '\(option)'")
             }
         }
-        if tracesText { mode = .one }
+        if tracesText, mode != .matrix { mode = .one }
         guard cycles > 0, seeds.map({ $0 > 0 }) ?? true, jobs.map({ $0 > 0 }) ?? true,
             steps.map({ $0 > 0 }) ?? true
         else { throw Mistake(description: "numbers are above zero") }

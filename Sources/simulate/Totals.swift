@@ -24,7 +24,8 @@ struct Totals {
         let hours = Double(virtualTime) / 3_600_000_000
         let perMinute = Int(Double(events) / max(seconds, 0.001) * 60)
         func list(_ counts: [String: Int]) -> String {
-            counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+            counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(
+                separator: ", ")
         }
         let missing = RarePath.allCases.map(\.rawValue).filter { paths[$0] == nil }
         return """

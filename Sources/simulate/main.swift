@@ -16,5 +16,6 @@ switch command.mode {
 case .help: print(CommandLineOptions.usage)
 case .worker: exit(runWorker(command))
 case .one: exit(runOne(command))
+case .matrix: exit(runMatrix(command))
 case .batch: exit(Batch(command).run())
 }

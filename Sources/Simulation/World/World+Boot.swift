@@ -80,7 +80,7 @@ extension World {
     ) {
         try ReplicatedLog.open(
             device: device, identity: LogIdentity(cluster: ClusterID(1), node: node.id),
-            settings: LogSettings(segmentBytes: 128 << 10, salvagesDamage: true))
+            settings: LogSettings(segmentBytes: segmentBytes, salvagesDamage: true))
     }
 
     /// - Returns: nil when the node has stopped again, or the seat is given up.
@@ -267,7 +267,8 @@ extension World {
     }
 
     func monotonic(_ node: Node) -> MonotonicTime {
-        let fast = Int64(now) + Int64(now) / 1_000_000 * node.driftPPM
+        let fast =
+            Int64(now) + Int64(now) / 1_000_000 * node.driftPPM
             + Int64(now) % 1_000_000 * node.driftPPM / 1_000_000
         return MonotonicTime(nanoseconds: UInt64(fast) * 1_000)
     }

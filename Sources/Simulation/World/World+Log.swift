@@ -21,7 +21,9 @@ extension World {
             finishLog(node)
             return
         }
-        for work in works { node.seats[node.place(of: work.group, specs)!].unsynced.append(work.value) }
+        for work in works {
+            node.seats[node.place(of: work.group, specs)!].unsynced.append(work.value)
+        }
         do throws(LogError) {
             try log.append(appends)
         } catch {

@@ -89,7 +89,9 @@ extension World {
                 changes.append(.remove(other))
             }
         case 7:
-            guard let new = newMember(group, configuration), let voter = pick(voters) else { return }
+            guard let new = newMember(group, configuration), let voter = pick(voters) else {
+                return
+            }
             changes = [.setVoter(new), .remove(voter)]
         default:
             let rule = ZoneRule(

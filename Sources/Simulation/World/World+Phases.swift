@@ -134,7 +134,8 @@ extension World {
             if seat.machine.appliedIndex < raft.commitIndex {
                 wait(
                     "group \(id) replica \(replica) has applied \(seat.machine.appliedIndex) of "
-                        + "\(raft.commitIndex), its log ends at \(seat.ledger.lastIndex); " + standing(of: group))
+                        + "\(raft.commitIndex), its log ends at \(seat.ledger.lastIndex); "
+                        + standing(of: group))
             } else if seat.machine.appliedIndex == leading.machine.appliedIndex,
                 seat.machine.digest != leading.machine.digest
             {
@@ -144,7 +145,7 @@ extension World {
     }
 
     /// How each replica of a group stands, for the message of a failure.
-    private func standing(of group: Int) -> String {
+    func standing(of group: Int) -> String {
         var words: [String] = []
         for node in nodes {
             for seat in node.seats where seat.group == group && !seat.isGivenUp {
@@ -181,7 +182,8 @@ extension World {
         post(
             .propose(
                 NodeProposal(
-                    sequence: sequence, group: specs[group].id, command: [0xFF], deadline: deadline)),
+                    sequence: sequence, group: specs[group].id, command: [0xFF], deadline: deadline)
+            ),
             to: node)
     }
 }

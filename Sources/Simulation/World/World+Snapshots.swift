@@ -23,7 +23,8 @@ extension World {
 
     func beginTransfer(_ node: Node, _ place: Int, _ fetch: SnapshotFetch) {
         let metadata = fetch.metadata
-        trace.note(now, "node \(node.id) fetches snapshot \(metadata.index) of \(metadata.id.source)")
+        trace.note(
+            now, "node \(node.id) fetches snapshot \(metadata.index) of \(metadata.id.source)")
         node.seats[place].transfer = metadata.id
         let transfer = Transfer(
             seat: place, metadata: metadata, source: fetch.node.map { Int($0.rawValue) - 1 },

@@ -103,9 +103,11 @@ extension World {
             guard let place = node.place(of: quarantine.group, specs) else { continue }
             quarantined(node, node.seats[place], quarantine.value)
         }
+        for change in effects.alarms { node.note(change) }
         for change in effects.configurationChanges {
             trace.note(
-                now, "node \(node.id) group \(change.group) configuration \(change.value.index): "
+                now,
+                "node \(node.id) group \(change.group) configuration \(change.value.index): "
                     + "\(change.value.configuration.voters.incoming) from "
                     + "\(change.value.configuration.voters.outgoing) learners "
                     + "\(change.value.configuration.learners)")
