@@ -19,11 +19,11 @@ struct CommandLineOptions {
     }
 
     static let usage = """
-        usage: simulate --matrix [--seeds N] [--jobs J] [--trace-text]
+        usage: simulate --matrix [--seeds N] [--only TEXT] [--jobs J] [--trace-text]
                simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
                         [--cycles N] [--steps N] [--trace-text] [--commit TEXT]
 
-          --matrix        the recovery matrix (--seeds: N of its cells); with --trace-text the first failure in full
+          --matrix        the recovery matrix (--seeds: N of its cells; --only: cells that say TEXT); with --trace-text the first failure in full
           --seeds N       how many seeds, counted from the first; default 16
           --seed S        the first seed; alone, that seed only; default: drawn
           --faults LIST   `all` (the default), `none`, a list of classes, or `all-CLASS-CLASS`
@@ -44,6 +44,8 @@ struct CommandLineOptions {
     var minutes: Double?
     var jobs: Int?
     var cycles = 3
+    /// Cells of the matrix that say this.
+    var only = ""
     var steps: Int?
     var tracesText = false
     var commit = "unknown"
@@ -60,6 +62,7 @@ struct CommandLineOptions {
             case "--one": mode = .one
             case "--matrix": mode = .matrix
             case "--trace-text": tracesText = true
+            case "--only": only = try Self.value(&rest, option)
             case "--seeds": seeds = try Self.number(&rest, option)
             case "--seed": seed = try Self.number(&rest, option)
             case "--jobs": jobs = try Self.number(&rest, option)

@@ -7,6 +7,7 @@ import Simulation
 func runMatrix(_ command: CommandLineOptions) -> Int32 {
     let start = Date()
     var cells = RecoveryMatrix.cells(.exhaustive)
+    if !command.only.isEmpty { cells = cells.filter { "\($0)".contains(command.only) } }
     if let count = command.seeds {
         let step = max(1, cells.count / count)
         cells = stride(from: 0, to: cells.count, by: step).map { cells[$0] }

@@ -14,9 +14,12 @@ extension World {
         if seat.configuration.member(seat.replica) != nil { seat.isWanted = false }
         if raft.standing == .trusted && budget.isLost(seat) {
             fail(
-                "group \(raft.group): replica \(seat.replica) is trusted, and its disk has forgotten")
+                "group \(raft.group): replica \(seat.replica) is trusted, and its disk has forgotten"
+            )
         }
-        if raft.commitIndex > before.commitIndex || isFirst { checkCommit(from: before, seat, raft) }
+        if raft.commitIndex > before.commitIndex || isFirst {
+            checkCommit(from: before, seat, raft)
+        }
         if raft.role == .leader && (before.role != .leader || before.term < raft.term) {
             checkElected(seat, raft)
         }
@@ -157,6 +160,8 @@ extension World {
                 // What a lost replica had acknowledged before may still be on its way.
                 guard let seat = seat(voter, group) else { return false }
                 let ledger = seat.ledgerBeforeLoss ?? seat.ledger
+                // Disks that are harmed only at rest have nothing under way that was acknowledged.
+                if isStaged { return ledger.holds(index, term) }
                 return index <= ledger.base || ledger.term(at: index) == term
             }
             return count > voters.count / 2
@@ -299,7 +304,9 @@ extension World {
         if before.isHibernating != after.isHibernating {
             reach(after.isHibernating ? .hibernated : .woken)
         }
-        if after.configuration.index < before.configuration.index { reach(.configurationRolledBack) }
+        if after.configuration.index < before.configuration.index {
+            reach(.configurationRolledBack)
+        }
         let (was, isNow) = (before.configuration.configuration, after.configuration.configuration)
         if isNow.voters.isJoint && !was.voters.isJoint { reach(.jointEntered) }
         if !isNow.voters.isJoint && was.voters.isJoint { reach(.jointLeft) }

@@ -143,6 +143,8 @@ struct MatrixTrial {
     private func says(_ node: Node, _ world: World, _ group: Int) -> Bool {
         let id = world.specs[group].id
         if node.alarms.contains(where: { $0.group == id }) { return true }
+        // Log and state contradict each other: the replica refused to start.
+        if node.seats[group].isGivenUp { return true }
         guard let raft = node.core?.group(id) else { return false }
         return raft.standing == .quarantined
     }

@@ -14,7 +14,12 @@ package struct RecoveryMatrix {
             for group in 0..<2 {
                 for (replicas, leaders) in scenes(extent) {
                     let isWhole = extent == .exhaustive || replicas == 3
-                    if !isWhole, fault == .unreadable || number % 2 != group { continue }
+                    if !isWhole && fault == .unreadable { continue }
+                    if !isWhole || extent == .symmetric && fault == .unreadable,
+                        number % 2 != group
+                    {
+                        continue
+                    }
                     for victims in 1..<UInt8(1 << replicas) {
                         if !isWhole || leaders == 2, !isDistinct(victims) { continue }
                         for sleepers in sleepers(extent, replicas, leaders, victims) {
