@@ -45,7 +45,8 @@ struct Checks {
         let known = groups[group].committed
         if place >= known.count || known[place] != metadata.term {
             complaints.append(
-                "a snapshot of \(metadata.index), term \(metadata.term), is not of what is committed")
+                "a snapshot of \(metadata.index), term \(metadata.term), is not of what is committed"
+            )
         }
     }
 
