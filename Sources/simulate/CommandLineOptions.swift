@@ -14,6 +14,8 @@ struct CommandLineOptions {
             /// Each planted bug until it is found.
             case planted
         #endif
+        /// The recovery matrix instead of seeds.
+        case matrix
     }
 
     struct Mistake: Error, CustomStringConvertible {
@@ -24,7 +26,10 @@ struct CommandLineOptions {
         usage: simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
                         [--cycles N] [--steps N] [--trace-text] [--trace DIR] [--committed]
                         [--commit TEXT]
+               simulate --matrix [--seeds N] [--only TEXT] [--jobs J] [--trace-text]
 
+          --matrix        the recovery matrix (--seeds: N of its cells; --only: cells that say TEXT);
+                          with --trace-text the first failure in full
           --seeds N       how many seeds, counted from the first; default 16
           --seed S        the first seed; alone, that seed only; default: drawn
           --faults LIST   `all` (the default), `none`, a list of classes, or `all-CLASS-CLASS`
@@ -65,6 +70,8 @@ struct CommandLineOptions {
     var minutes: Double?
     var jobs: Int?
     var cycles = 3
+    /// Cells of the matrix that say this.
+    var only = ""
     var steps: Int?
     var tracesText = false
     /// Where the groups' traces go.
@@ -83,8 +90,10 @@ struct CommandLineOptions {
             case "--help", "-h": mode = .help
             case "--worker": mode = .worker
             case "--one": mode = .one
+            case "--matrix": mode = .matrix
             case "--trace-text": tracesText = true
             case "--committed": isCommitted = true
+            case "--only": only = try Self.value(&rest, option)
             case "--seeds": seeds = try Self.number(&rest, option)
             case "--seed": seed = try Self.number(&rest, option)
             case "--jobs": jobs = try Self.number(&rest, option)
@@ -124,7 +133,7 @@ struct CommandLineOptions {
             default: throw Mistake(description: "unknown option '\(option)'")
             }
         }
-        if tracesText { mode = .one }
+        if tracesText, mode != .matrix { mode = .one }
         guard cycles > 0, seeds.map({ $0 > 0 }) ?? true, jobs.map({ $0 > 0 }) ?? true,
             steps.map({ $0 > 0 }) ?? true
         else { throw Mistake(description: "numbers are above zero") }

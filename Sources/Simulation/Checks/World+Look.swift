@@ -162,7 +162,11 @@ extension World {
         func quorum(_ voters: [ReplicaID]) -> Bool {
             if voters.isEmpty { return true }
             let count = voters.count { voter in
-                seat(voter, group).map { hasHad(index, term, $0) } ?? false
+                guard let seat = seat(voter, group) else { return false }
+                // Disks that are harmed only at rest have nothing under way that was acknowledged.
+                return isStaged
+                    ? (seat.ledgerBeforeLoss ?? seat.ledger).holds(index, term)
+                    : hasHad(index, term, seat)
             }
             return count > voters.count / 2
         }

@@ -99,7 +99,7 @@ extension World {
         try ReplicatedLog.open(
             device: device, identity: LogIdentity(cluster: ClusterID(1), node: node.id),
             settings: LogSettings(
-                segmentBytes: 128 << 10, requireExisting: node.hasLog, salvagesDamage: true))
+                segmentBytes: segmentBytes, requireExisting: node.hasLog, salvagesDamage: true))
     }
 
     /// - Returns: nil when the node has stopped again, or the seat is given up.

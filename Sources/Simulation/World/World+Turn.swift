@@ -105,6 +105,7 @@ extension World {
             guard let place = node.place(of: quarantine.group, specs) else { continue }
             quarantined(node, node.seats[place], quarantine.value)
         }
+        for change in effects.alarms { node.note(change) }
         for change in effects.configurationChanges {
             trace.note(
                 now,

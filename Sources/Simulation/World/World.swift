@@ -17,6 +17,14 @@ struct GroupSpec {
     var share: Int
 }
 
+/// The shape of a world whose story is told, not drawn.
+struct StageShape {
+    var founders: Int
+    var specs: [GroupSpec]
+    var settings: RaftSettings
+    var segmentBytes: Int
+}
+
 /// A cluster in virtual time: nodes, network, disks, clocks, clients, operators, and everything that
 /// befalls them, from one seed. One event happens at a time; nothing else moves.
 final class World {
@@ -26,6 +34,7 @@ final class World {
     let coreSettings: MultiRaftSettings
     /// Microseconds of one tick.
     let tick: UInt64 = 10_000
+    let segmentBytes: Int
     var now: UInt64 = 0
     var queue = EventQueue<Event>()
     var trace: Trace
@@ -59,9 +68,18 @@ final class World {
     var isWorking = true
     var budget = DamageBudget()
     var operatorState = OperatorState()
+    /// Clients of an earlier part of the same history.
+    var clientsBefore = 0
 
-    init(_ options: SimulationOptions) {
+    /// Its shape is given: nothing is drawn for it, no client acts by itself, and state machines are
+    /// flushed when they are told to.
+    let isStaged: Bool
+
+    /// - Parameter stage: the shape, where it is not drawn from the seed.
+    init(_ options: SimulationOptions, stage: StageShape? = nil) {
         self.options = options
+        isStaged = stage != nil
+        segmentBytes = stage?.segmentBytes ?? 128 << 10
         report = Report(options: options)
         trace = Trace(linesMax: options.traceLines)
         var shape = Chance(seed: options.seed, stream: 0)
@@ -74,26 +92,28 @@ final class World {
         profile = .quiet
         report.enabledFaults = hurtProfile.enabled
         cyclesLeft = options.cycles
-        specs = [
-            GroupSpec(id: GroupID(1), machine: .registers, share: 55),
-            GroupSpec(id: GroupID(2), machine: .records, share: 43),
-            GroupSpec(id: GroupID(3), machine: .registers, share: 2),
-        ]
-        founders = shape.pick([3, 3, 3, 5])
+        specs =
+            stage?.specs ?? [
+                GroupSpec(id: GroupID(1), machine: .registers, share: 55),
+                GroupSpec(id: GroupID(2), machine: .records, share: 43),
+                GroupSpec(id: GroupID(3), machine: .registers, share: 2),
+            ]
+        let drawnFounders = shape.pick([3, 3, 3, 5])
+        founders = stage?.founders ?? drawnFounders
         let drawn = Self.settings(&shape)
-        settings = options.isTraced ? TraceRestriction.restrict(drawn) : drawn
+        settings = stage?.settings ?? (options.isTraced ? TraceRestriction.restrict(drawn) : drawn)
         coreSettings = MultiRaftSettings(
             heartbeatTicks: settings.heartbeatTicks,
             electionTimeoutTicks: settings.electionTimeoutTicks,
             maxForwardBytes: [300, 1 << 20][shape.below(2)])
         checks = Checks(groups: specs.count)
-        let count = founders + 2
+        let count = stage?.founders ?? founders + 2
         network = Network(nodes: count)
         for number in 0..<count {
             nodes.append(Node(number: number, zone: ZoneID(UInt64(number % 3 + 1))))
         }
         found()
-        let clientCount = 3 + shape.below(6)
+        let clientCount = isStaged ? 0 : 3 + shape.below(6)
         for number in 0..<clientCount { clients.append(Client(number: number)) }
     }
 
@@ -164,7 +184,7 @@ final class World {
         return node
     }
 
-    private func handle(_ event: Event) {
+    func handle(_ event: Event) {
         switch event {
         case .deliver(let packet): deliver(packet)
         case .tick(let number, let life):
