@@ -56,7 +56,6 @@ extension World {
                 + "\(opened.groups.count) groups, \(opened.report.salvaged.count) damages"
                 + (opened.report.mayLackGroups ? ", groups may lack" : ""))
         if opened.report.tornTail != nil { reach(.tornTailDropped) }
-        checkSalvage(opened.report, node)
         node.life += 1
         node.isUp = true
         node.log = opened.log
@@ -92,10 +91,12 @@ extension World {
     ) throws(LogError) -> (
         log: ReplicatedLog, groups: [GroupID: RecoveredGroup], report: RecoveryReport
     ) {
-        try ReplicatedLog.open(
+        // What stops and losses of power leave is an ordinary end of a log, and nothing to salvage.
+        let maySalvage = node.isDiskDamaged || device !== node.device
+        return try ReplicatedLog.open(
             device: device, identity: LogIdentity(cluster: ClusterID(1), node: node.id),
             settings: LogSettings(
-                segmentBytes: 128 << 10, requireExisting: node.hasLog, salvagesDamage: true))
+                segmentBytes: 128 << 10, requireExisting: node.hasLog, salvagesDamage: maySalvage))
     }
 
     /// - Returns: nil when the node has stopped again, or the seat is given up.
