@@ -47,7 +47,6 @@
             (["its disk has forgotten"], "quarantine"),
             (["the log came back with"], "recovery"),
             (["dropped in silence"], "recovery"),
-            (["of its log for rot"], "recovery"),
             (["removes what"], "truncation"),
             (["is applied at", "and at"], "exactly once"),
             (["met a breach"], "contract breach"),

@@ -119,12 +119,6 @@ extension World {
         return zones.count
     }
 
-    /// What stops and losses of power leave is an ordinary end of a log, and nothing to salvage.
-    func checkSalvage(_ report: RecoveryReport, _ node: Node) {
-        guard !node.isDiskDamaged, let first = report.salvaged.first else { return }
-        fail("node \(node.id) takes what a stop has left of its log for rot: \(first)")
-    }
-
     /// Each batch behind a struck one says that those before it were synced. What a start drops
     /// without a word are therefore batches at the log's end that were all struck themselves.
     ///

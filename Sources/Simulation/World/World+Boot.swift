@@ -59,7 +59,6 @@ extension World {
                 + "\(opened.groups.count) groups, \(opened.report.salvaged.count) damages"
                 + (opened.report.mayLackGroups ? ", groups may lack" : ""))
         if opened.report.tornTail != nil { reach(.tornTailDropped) }
-        checkSalvage(opened.report, node)
         node.life += 1
         node.isUp = true
         node.log = opened.log
@@ -96,10 +95,14 @@ extension World {
     ) throws(LogError) -> (
         log: ReplicatedLog, groups: [GroupID: RecoveredGroup], report: RecoveryReport
     ) {
-        try ReplicatedLog.open(
+        // What stops and losses of power leave is an ordinary end of a log, and nothing to salvage.
+        // A stage's disks are harmed by whoever set it.
+        let maySalvage = isStaged || node.isDiskDamaged || device !== node.device
+        return try ReplicatedLog.open(
             device: device, identity: LogIdentity(cluster: ClusterID(1), node: node.id),
             settings: LogSettings(
-                segmentBytes: segmentBytes, requireExisting: node.hasLog, salvagesDamage: true))
+                segmentBytes: segmentBytes, requireExisting: node.hasLog,
+                salvagesDamage: maySalvage))
     }
 
     /// - Returns: nil when the node has stopped again, or the seat is given up.
