@@ -195,7 +195,7 @@ import Testing
     }
 
     /// Everything at once: groups fall asleep and wake while nodes die and messages are lost.
-    @Test(arguments: 0..<8 as Range<UInt64>)
+    @Test(arguments: 0..<(isThorough ? 8 : 5) as Range<UInt64>)
     func underFaultsEveryRequestFindsALeaderOnceTheNodesAreWell(seed: UInt64) {
         let world = World(groups: 4, raft: Self.raft, seed: 1_000 + seed)
         world.loss = 3

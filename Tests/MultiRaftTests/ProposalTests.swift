@@ -111,7 +111,7 @@ import Testing
 
     /// Leaders fall all the time while clients of all nodes write: each command is applied at most
     /// once, those that were answered are applied, and those that certainly failed are not.
-    @Test(arguments: 0..<15 as Range<UInt64>)
+    @Test(arguments: 0..<(isThorough ? 15 : 6) as Range<UInt64>)
     func eachProposalIsAppliedAtMostOnceUnderFaults(seed: UInt64) {
         let world = World(groups: 3, raft: Self.raft, seed: seed)
         world.loss = 5

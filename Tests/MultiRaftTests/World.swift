@@ -1,6 +1,10 @@
 import Consensus
+import Foundation
 import MultiRaft
 import Primitives
+
+/// More seeds, for a machine that has the time: `THOROUGH=1 swift test`.
+let isThorough = ProcessInfo.processInfo.environment["THOROUGH"] != nil
 
 /// Nodes that share groups, on simulated disks and a simulated network, in one thread.
 ///
