@@ -123,6 +123,14 @@ single "build ($CONFIGURATION, warnings are errors)" "$BUILD_LIMIT" \
 unit_tests
 build_binaries "$CONFIGURATION" || { tally 0 1 0; finish; }
 
+if build_simulator && shipped="$SIMULATOR" && build_simulator planted; then
+    single "planted bugs are found (docs/planted-bugs.md)" "$SCRIPT_LIMIT" "$SIMULATOR" --planted
+    script "planted bugs do not ship" "$PYTHON" Tests/Simulation/planted_test.py --bin "$BIN" \
+        --simulate "$shipped" --planted "$SIMULATOR"
+else
+    tally 0 1 0
+fi
+
 script "local cluster commands" "$PYTHON" Tests/Clients/up_test.py --bin "$BIN"
 script "etcdctl beside etcd" "$PYTHON" Tests/Clients/etcdctl_test.py --bin "$BIN"
 script "gRPC clients" "$PYTHON" Tests/Clients/grpc_test.py --bin "$BIN"

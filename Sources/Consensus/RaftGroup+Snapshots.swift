@@ -133,6 +133,11 @@ extension RaftGroup {
     private mutating func fetch(_ metadata: SnapshotMetadata) {
         snapshots.search!.stage = .fetching(metadata)
         effects.snapshotFetch = metadata
+        #if PlantedBugs
+            if PlantedBug.active == .snapshotAcknowledgedAtOnce, let leader, leader != replica {
+                sendNow(.appendResponse(.accepted(matchIndex: metadata.index)), to: leader)
+            }
+        #endif
     }
 
     private mutating func askNextSource() {

@@ -183,9 +183,6 @@ package struct RaftGroup: Sendable {
         // A replica that does not know for whom it voted must not vote again. A vote for itself
         // keeps it from that: it campaigns in later terms only.
         vote = restored.voteIsUnknown ? replica : restored.hardState.vote
-        #if PlantedBugs
-            if PlantedBug.active == .unknownVoteGivenAgain { vote = restored.hardState.vote }
-        #endif
         configurationsMayLack = !log.damage.isEmpty
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)

@@ -186,14 +186,7 @@ extension RaftLog {
     /// - Returns: whether the log holds the snapshot's place, and therefore all before it, too: what
     ///   it holds behind it stays.
     mutating func covered(by snapshot: SnapshotMetadata) -> Bool {
-        #if PlantedBugs
-            let ignoresTerm = PlantedBug.active == .suffixKeptBehindSnapshot
-            let isHere =
-                term(at: snapshot.index).map { $0 == snapshot.term || ignoresTerm } ?? false
-        #else
-            let isHere = term(at: snapshot.index) == snapshot.term
-        #endif
-        guard isHere else { return false }
+        guard term(at: snapshot.index) == snapshot.term else { return false }
         commitIndex = max(commitIndex, snapshot.index)
         durableIndex = max(durableIndex, snapshot.index)
         return true

@@ -10,7 +10,6 @@
         case votesTwiceInATerm
         case votesForAShorterLog
         case asksForVotesBeforeItsOwn
-        case unknownVoteGivenAgain
         case witnessCampaigns
         // Starts
         case rolledBackDiskVotes
@@ -43,7 +42,7 @@
         // Snapshots and repair
         case handsOutBehindASnapshot
         case snapshotForgetsConfiguration
-        case suffixKeptBehindSnapshot
+        case snapshotAcknowledgedAtOnce
         case damagedEntryAcknowledged
         // Disk
         case tornTailTakenForRot
@@ -58,7 +57,8 @@
         /// The one that is switched on in this process. Set once, before anything runs.
         nonisolated(unsafe) package static var active: PlantedBug?
 
-        /// No replica does anything wrong by it: only what clients are told can show it.
+        /// No replica commits anything wrong by it: only what clients are told can show it, or an
+        /// invariant of the replica's own.
         package var isSeenByClientsOnly: Bool {
             switch self {
             case .readsWithoutAsking, .readsBeforeTheTermCommits, .readsBeforeTheyAreApplied,
@@ -76,7 +76,6 @@
             case .votesForAShorterLog: "a leader may lack committed entries"
             case .asksForVotesBeforeItsOwn:
                 "a candidate may forget its campaign and vote for another in its term"
-            case .unknownVoteGivenAgain: "a vote lost to rot may be given a second time"
             case .witnessCampaigns: "a leader has no contents to give"
             case .rolledBackDiskVotes:
                 "a replica votes though its disk has forgotten what it acknowledged"
@@ -111,8 +110,8 @@
             case .removedLeaderStays: "a leader goes on leading a group that it has left"
             case .handsOutBehindASnapshot: "the state machine goes back in time"
             case .snapshotForgetsConfiguration: "a replica counts members that are no longer there"
-            case .suffixKeptBehindSnapshot:
-                "uncommitted entries stand behind a snapshot that replaces them"
+            case .snapshotAcknowledgedAtOnce:
+                "a snapshot counts that is not installed and may never be"
             case .damagedEntryAcknowledged: "an entry that cannot be read counts as durable"
             case .tornTailTakenForRot: "a node distrusts a log that only lost unsynced writes"
             case .rotTakenForTornTail: "synced entries are dropped in silence"

@@ -9,6 +9,12 @@
         /// The report, or where the process crashed.
         var what: String
 
+        /// Whether a mistake in reads can have led to it: a client was told what is not so, or a
+        /// replica broke an invariant of its own.
+        var isOfReads: Bool {
+            [Self.byClients, Self.byInvariants].contains(checker)
+        }
+
         /// Which checker reported it: each says it in its own words.
         var checker: String {
             for (words, name) in Self.checkers where words.allSatisfy(what.contains) { return name }
@@ -17,6 +23,7 @@
 
         /// The checker of what clients were told.
         static let byClients = "linearizability"
+        static let byInvariants = "invariants of a replica"
 
         private static let checkers: [([String], String)] = [
             (["does not end"], "progress"),
@@ -40,6 +47,7 @@
             (["its disk has forgotten"], "quarantine"),
             (["the log came back with"], "recovery"),
             (["dropped in silence"], "recovery"),
+            (["of its log for rot"], "recovery"),
             (["removes what"], "truncation"),
             (["is applied at", "and at"], "exactly once"),
             (["met a breach"], "contract breach"),
@@ -47,7 +55,7 @@
             (["cannot start"], "restart"),
             (["cannot open its log"], "restart"),
             (["cannot write its log"], "log"),
-            ([": replica ", " of group "], "invariants of a replica"),
+            ([": replica ", " of group "], byInvariants),
             ([": node "], "invariants of a node"),
         ]
 

@@ -85,7 +85,7 @@
                 let finding = PlantedFinding(seedsTaken: Int(seed - first) + 1, what: what)
                 // What is reported without the bug, too, is not how it was found; nor is what it
                 // cannot have led to.
-                if !byClientsOnly || finding.checker == PlantedFinding.byClients,
+                if !byClientsOnly || finding.isOfReads,
                     runSeeds(["--seed", "\(seed)", "--seeds", "1"]) == nil
                 {
                     return finding

@@ -11,6 +11,8 @@ struct Checks {
         var leaders: [Term: ReplicaID] = [:]
         /// Of each committed entry, from index 1.
         var committed: [Term] = []
+        /// The term of the replica that was first seen to have committed it.
+        var committedIn: [Term] = []
         /// Of each applied entry, from index 1; zero where none was seen.
         var applied: [UInt64] = []
         /// State digests after an index.

@@ -102,7 +102,9 @@ extension World {
         checks.groups[seat.group].leaders[raft.term] = raft.replica
         for (offset, term) in checks.groups[seat.group].committed.enumerated() {
             let index = LogIndex(UInt64(offset + 1))
+            // A leader of an earlier term may come late, and owes nothing to later ones.
             if index < raft.firstIndex { continue }
+            if checks.groups[seat.group].committedIn[offset] >= raft.term { continue }
             if raft.term(at: index) != term {
                 fail(
                     """
@@ -139,12 +141,14 @@ extension World {
                 return
             }
             checks.groups[seat.group].committed.append(term)
+            checks.groups[seat.group].committedIn.append(raft.term)
             let candidates = [before.configuration.configuration, raft.configuration]
             if !candidates.contains(where: { isDurable(index, term, seat.group, $0) }) {
                 fail(
                     """
                     group \(raft.group): replica \(raft.replica) commits \(index) of term \(term), \
-                    which no quorum of \(raft.configuration.voters) has durably
+                    which no quorum of \(raft.configuration.voters) has durably: \
+                    \(shownDisks(raft.configuration, seat.group))
                     """)
             }
             noteZoneRule(index, term, seat.group)
@@ -158,10 +162,7 @@ extension World {
         func quorum(_ voters: [ReplicaID]) -> Bool {
             if voters.isEmpty { return true }
             let count = voters.count { voter in
-                // What a lost replica had acknowledged before may still be on its way.
-                guard let seat = seat(voter, group) else { return false }
-                let ledger = seat.ledgerBeforeLoss ?? seat.ledger
-                return index <= ledger.base || ledger.term(at: index) == term
+                seat(voter, group).map { hasHad(index, term, $0) } ?? false
             }
             return count > voters.count / 2
         }

@@ -5,6 +5,25 @@ import ReplicatedLog
 // More looks at what the disks hold and the messages say, each after a sentence of the thesis or of
 // a contract.
 extension World {
+    /// Whether the replica's disk has the entry, or had it before it was lost: what it acknowledged
+    /// then may still be on its way.
+    func hasHad(_ index: LogIndex, _ term: Term, _ seat: Seat) -> Bool {
+        [seat.ledger, seat.ledgerBeforeLoss].contains { ledger in
+            guard let ledger else { return false }
+            return index <= ledger.base || ledger.term(at: index) == term
+        }
+    }
+
+    /// Where the logs of these members end.
+    func shownDisks(_ configuration: Configuration, _ group: Int) -> String {
+        configuration.replicas.map { replica in
+            guard let seat = seat(replica, group) else { return "\(replica) nowhere" }
+            let disk = seat.ledger
+            let before = seat.ledgerBeforeLoss.map { ", before a loss \($0.lastIndex)" } ?? ""
+            return "\(replica) \(disk.base)...\(disk.lastIndex) of term \(disk.lastTerm)\(before)"
+        }.joined(separator: ", ")
+    }
+
     /// "Each server will vote for at most one candidate in a given term" (thesis §3.4), over all its
     /// lives. A candidate has voted for itself.
     func checkVote(_ message: RaftMessage, _ seat: Seat) {
@@ -95,10 +114,15 @@ extension World {
             && member.zone != .unknown && !zones.contains(member.zone)
         {
             guard let seat = seat(member.replica, group) else { continue }
-            let ledger = seat.ledgerBeforeLoss ?? seat.ledger
-            if index <= ledger.base || ledger.term(at: index) == term { zones.append(member.zone) }
+            if hasHad(index, term, seat) { zones.append(member.zone) }
         }
         return zones.count
+    }
+
+    /// What stops and losses of power leave is an ordinary end of a log, and nothing to salvage.
+    func checkSalvage(_ report: RecoveryReport, _ node: Node) {
+        guard !node.isDiskDamaged, let first = report.salvaged.first else { return }
+        fail("node \(node.id) takes what a stop has left of its log for rot: \(first)")
     }
 
     /// Each batch behind a struck one says that those before it were synced. What a start drops

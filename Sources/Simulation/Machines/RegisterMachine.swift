@@ -185,7 +185,8 @@ struct RegisterCommand: Hashable {
     private init(_ bytes: Bytes) throws(DecodingFailure) {
         var reader = ByteReader(bytes)
         id = ProposalID(
-            node: NodeID(try reader.read("node")), incarnation: try reader.readVarint("incarnation"),
+            node: NodeID(try reader.read("node")),
+            incarnation: try reader.readVarint("incarnation"),
             sequence: try reader.readVarint("sequence"))
         key = Bytes(try reader.readLengthPrefixed("key"))
         let kind = try reader.read(UInt8.self, "action")

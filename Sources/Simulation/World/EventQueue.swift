@@ -35,7 +35,9 @@ struct EventQueue<Event> {
             heap[0] = last
             sink()
         }
-        guard let event = slots[first.slot] else { preconditionFailure("slot \(first.slot) is free") }
+        guard let event = slots[first.slot] else {
+            preconditionFailure("slot \(first.slot) is free")
+        }
         slots[first.slot] = nil
         free.append(first.slot)
         return (first.time, event)

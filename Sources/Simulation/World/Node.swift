@@ -39,6 +39,8 @@ final class Node {
     // The disk.
     var device = MemoryLogDevice()
     var incarnation: UInt64 = 0
+    /// Something befell it that no disk may do.
+    var isDiskDamaged = false
     var syncDelay: UInt64 = 0
     var isFull = false
     var images: [DiskImage] = []

@@ -15,8 +15,9 @@ struct Trace {
     }
 
     mutating func mix(_ a: Int, _ b: Int = 0, _ c: Int = 0) {
-        mix(UInt64(bitPattern: Int64(a)) &+ UInt64(bitPattern: Int64(b)) << 20
-            &+ UInt64(bitPattern: Int64(c)) << 40)
+        mix(
+            UInt64(bitPattern: Int64(a)) &+ UInt64(bitPattern: Int64(b)) << 20
+                &+ UInt64(bitPattern: Int64(c)) << 40)
     }
 
     /// The text is made only when it is kept.

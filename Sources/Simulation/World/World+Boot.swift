@@ -56,6 +56,7 @@ extension World {
                 + "\(opened.groups.count) groups, \(opened.report.salvaged.count) damages"
                 + (opened.report.mayLackGroups ? ", groups may lack" : ""))
         if opened.report.tornTail != nil { reach(.tornTailDropped) }
+        checkSalvage(opened.report, node)
         node.life += 1
         node.isUp = true
         node.log = opened.log

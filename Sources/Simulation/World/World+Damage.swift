@@ -25,6 +25,7 @@ extension World {
             stop(node, keeping: .everything)
             restartLater(node)
         }
+        node.isDiskDamaged = true
         _ = harm(node.device, deed, seed: seed)
         for (seat, damaged, isLost) in seats {
             seat.ledger.damaged = damaged
@@ -165,6 +166,7 @@ extension World {
         stop(node, keeping: .everything)
         trace.note(now, "node \(node.id) rolls back to incarnation \(image.incarnation)")
         node.device = image.device.copy()
+        node.isDiskDamaged = true
         node.incarnation = image.incarnation
         node.images = []
         for (old, seat) in zip(image.seats, seats) {
@@ -213,6 +215,7 @@ extension World {
         trace.note(now, "node \(node.id) is wiped")
         node.hasLog = false
         node.device = MemoryLogDevice()
+        node.isDiskDamaged = false
         node.images = []
         for seat in node.seats where !seat.isGivenUp {
             budget.lose(seat)

@@ -50,7 +50,8 @@ extension World {
         case .slowDisk:
             guard let node = pickRunning() else { return false }
             node.syncDelay = deedChance.skewed(2_000...400_000)
-            schedule(.mend(.diskSpeed(node: node.number)), in: deedChance.skewed(100_000...4_000_000))
+            schedule(
+                .mend(.diskSpeed(node: node.number)), in: deedChance.skewed(100_000...4_000_000))
             return true
         case .fullDisk: return fillDisk()
         case .logError:
