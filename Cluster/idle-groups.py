@@ -77,6 +77,7 @@ def kill_and_wait(cluster, victim, groups):
     survivors = [n for n in cluster.nodes if n is not victim]
     [led] = metric(victim, "spine_groups_led")
     had = sum(metric(n, "spine_groups_led")[0] for n in survivors)
+    used = sum(processes.cpu_seconds(n.pid) for n in survivors)
     os.kill(victim.pid, signal.SIGKILL)
     killed = time.monotonic()
     half = None
@@ -90,10 +91,11 @@ def kill_and_wait(cluster, victim, groups):
         if seconds > 60 * ELECTION_TIMEOUT:
             sys.exit(f"{groups - now:.0f} groups have no leader {seconds:.0f} s after the kill")
         time.sleep(SAMPLE_SECONDS)
+    used = sum(processes.cpu_seconds(n.pid) for n in survivors) - used
     victim.process.wait()
     print(f"{victim.name} led {led:.0f} groups: half of them had a leader after {half:.2f} s, the "
-          f"last after {seconds:.2f} s ({seconds / ELECTION_TIMEOUT:.2f} election timeouts)",
-          flush=True)
+          f"last after {seconds:.2f} s ({seconds / ELECTION_TIMEOUT:.2f} election timeouts); the "
+          f"survivors used {used:.1f} s of CPU", flush=True)
     return seconds
 
 

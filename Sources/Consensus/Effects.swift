@@ -235,6 +235,9 @@ package enum Alarm: Hashable, Sendable {
     case memberQuarantined(ReplicaID)
     /// Entries whose contents are lost here, and that no peer has supplied so far.
     case entriesDamaged(first: LogIndex, through: LogIndex)
+    /// The state is lost or behind the log's beginning, and no peer has offered one so far: nothing is
+    /// applied here.
+    case stateMissing
 }
 
 package enum AlarmChange: Hashable, Sendable {

@@ -73,6 +73,7 @@ extension RaftGroup {
         if snapshots.search == nil, log.needsSnapshot {
             searchSnapshot(atLeast: log.terms.baseIndex)
         }
+        stateMissingTicked()
         guard let search = snapshots.search, case .asking(let ticks) = search.stage else { return }
         guard isUseful(search.minIndex) else {
             snapshots.search = nil
@@ -80,6 +81,26 @@ extension RaftGroup {
         }
         snapshots.search!.stage = .asking(ticks: ticks + 1)
         if ticks + 1 >= settings.electionTimeoutTicks { askNextSource() }
+    }
+
+    /// An operator hears of a state that nobody has offered although each could have been asked.
+    private mutating func stateMissingTicked() {
+        guard log.needsSnapshot else {
+            snapshots.ticksWithoutState = 0
+            if snapshots.isAlarmed { effects.alarms.append(.lowered(.stateMissing)) }
+            snapshots.isAlarmed = false
+            return
+        }
+        if let search = snapshots.search, search.taken != nil {
+            snapshots.ticksWithoutState = 0
+            return
+        }
+        snapshots.ticksWithoutState += 1
+        let sources = snapshots.search?.sources.count ?? 0
+        let limit = (sources + 1) * settings.electionTimeoutTicks
+        guard !snapshots.isAlarmed, snapshots.ticksWithoutState >= limit else { return }
+        snapshots.isAlarmed = true
+        effects.alarms.append(.raised(.stateMissing))
     }
 
     /// Work up to this ticket is durable.

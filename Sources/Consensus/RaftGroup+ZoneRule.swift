@@ -38,6 +38,11 @@ extension RaftGroup {
 
     /// Counts how long the oldest entry that only the rule holds back has waited.
     mutating func zoneWaitTicked() {
+        // Nothing waits: most groups, at most ticks.
+        guard log.commitIndex < log.lastIndex else {
+            leadership!.zoneWait = nil
+            return
+        }
         let agreed = quorumIndex
         guard agreed > log.commitIndex, log.term(at: agreed) == term else {
             leadership!.zoneWait = nil

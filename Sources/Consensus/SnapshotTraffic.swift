@@ -9,6 +9,9 @@ struct SnapshotTraffic: Sendable {
     /// The last one made: within an election timeout it is offered again.
     var made: (metadata: SnapshotMetadata, at: UInt64)?
     var nextSequence: UInt64 = 1
+    /// How long nobody has had a state for this replica, which has none.
+    var ticksWithoutState = 0
+    var isAlarmed = false
 }
 
 struct SnapshotSearch: Sendable {

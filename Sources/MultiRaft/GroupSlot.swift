@@ -8,6 +8,8 @@ struct GroupSlot: Sendable {
     var seats: [Seat] = []
     /// Of replicas outside it, the latest last: those that spoke, or were members before.
     var learned: [Seat] = []
+    /// This node's seat is a witness's.
+    var isWitness = false
     /// Nodes of the configuration but this one, ascending.
     var peerNodes: [NodeID] = []
     /// The place in `MultiRaft.active`; nil: asleep.
@@ -42,14 +44,21 @@ struct GroupSlot: Sendable {
         appliedIndex = raft.appliedIndex
     }
 
+    /// Tells the group what happened, where it is: a copy of so large a value costs more than most
+    /// events do.
+    mutating func tell(
+        _ event: (inout RaftGroup) -> Effects
+    ) -> (effects: Effects, sleeps: Bool) {
+        let effects = event(&raft)
+        return (effects, raft.isHibernating)
+    }
+
     func node(of replica: ReplicaID) -> NodeID? {
         (seats.first { $0.replica == replica } ?? learned.last { $0.replica == replica })?.node
     }
 
     /// The node of the leader that the group knows.
     var leaderNode: NodeID? { raft.leader.flatMap { node(of: $0) } }
-
-    var isWitness: Bool { raft.configuration.member(raft.replica)?.isWitness ?? false }
 
     /// Something waits that a leader, or a turn, could move on.
     var hasWaiting: Bool {

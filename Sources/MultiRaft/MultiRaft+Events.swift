@@ -12,7 +12,7 @@ extension MultiRaft {
         // Groups that fall asleep, or are woken, meanwhile change `active`.
         let ticking = active
         for id in ticking {
-            guard let place = places[id], slots[place].activePosition != nil else { continue }
+            guard let place = places[id], !isAsleep(at: place) else { continue }
             counters.groupTicks += 1
             isTicking = true
             step(at: place) { $0.ticked(now: now) }
@@ -47,7 +47,7 @@ extension MultiRaft {
             return
         }
         wakeIfLeaderIsLost(place)
-        step(at: place) { $0.received(message) }
+        step(at: place, .received(message)) { $0.received(message) }
     }
 
     /// A batch, or a part of one, certainly did not leave: forwarded commands in it are with nobody,
@@ -59,7 +59,7 @@ extension MultiRaft {
     /// The log durably holds the works of these tickets, and of all lower ones.
     package mutating func durable(_ tickets: [InGroup<AppendTicket>]) {
         for ticket in tickets where places[ticket.group] != nil {
-            step(ticket.group) { $0.appended(ticket.value) }
+            step(ticket.group, .appended(ticket.value)) { $0.appended(ticket.value) }
         }
     }
 

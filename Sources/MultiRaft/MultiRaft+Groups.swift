@@ -49,21 +49,31 @@ extension MultiRaft {
         slots.append(GroupSlot(group))
         configurationChanged(place)
         activate(place)
-        settle(place)
+        settle(place, sleeps: slots[place].raft.isHibernating)
     }
 
     /// Tells a group what happened, and takes its effects.
-    mutating func step(_ id: GroupID, _ event: (inout RaftGroup) -> Effects) {
+    mutating func step(
+        _ id: GroupID, _ cause: GroupStep.Cause = .other, _ event: (inout RaftGroup) -> Effects
+    ) {
         guard let place = places[id] else { preconditionFailure("no group \(id) on this node") }
-        step(at: place, event)
+        step(at: place, cause, event)
     }
 
     /// Tells a group what happened, and takes its effects.
-    mutating func step(at place: Int, _ event: (inout RaftGroup) -> Effects) {
+    mutating func step(
+        at place: Int, _ cause: GroupStep.Cause = .other, _ event: (inout RaftGroup) -> Effects
+    ) {
         counters.groupEvents += 1
-        let effects = event(&slots[place].raft)
+        let before = recordsSteps ? slots[place].raft : nil
+        let (effects, sleeps) = slots[place].tell(event)
+        if let before {
+            steps.append(
+                GroupStep(
+                    before: before, cause: cause, after: slots[place].raft, effects: effects))
+        }
         perform(effects, of: place)
-        settle(place)
+        settle(place, sleeps: sleeps)
     }
 
     private mutating func perform(_ effects: Effects, of place: Int) {

@@ -5,8 +5,7 @@ import Primitives
 // by a request, by its deadline, or because a node that it relies on is lost.
 extension MultiRaft {
     /// Called after each event of a group: it may have fallen asleep, or woken.
-    mutating func settle(_ place: Int) {
-        let sleeps = slots[place].raft.isHibernating
+    mutating func settle(_ place: Int, sleeps: Bool) {
         guard sleeps != (slots[place].activePosition == nil) else { return }
         if sleeps {
             deactivate(place)
@@ -20,6 +19,12 @@ extension MultiRaft {
             activate(place)
             counters.wakes += 1
         }
+    }
+
+    /// Looks at one field where it is; see `GroupSlot.tell`.
+    func isAsleep(at place: Int) -> Bool {
+        slots.withUnsafeBufferPointer { $0.baseAddress!.advanced(by: place).pointee.activePosition }
+            == nil
     }
 
     mutating func activate(_ place: Int) {

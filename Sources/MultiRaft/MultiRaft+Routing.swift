@@ -40,6 +40,8 @@ extension MultiRaft {
         if isAsleep { countSleeper(place, by: -1) }
         let before = slots[place].seats
         let members = slots[place].raft.configuration.members
+        let own = slots[place].raft.replica
+        slots[place].isWitness = members.contains { $0.replica == own && $0.isWitness }
         slots[place].seats = members.map { GroupSlot.Seat(replica: $0.replica, node: $0.node) }
         slots[place].learned.removeAll { seat in members.contains { $0.replica == seat.replica } }
         for seat in before { learn(seat.replica, at: seat.node, place: place) }

@@ -64,6 +64,9 @@ package struct MultiRaft: Sendable {
     var turn = Turn()
     /// How much has been done, for metrics and for tests of what nothing costs.
     package internal(set) var counters = MultiRaftCounters()
+    /// Every event of a group is kept until `takeSteps()`. For models and checkers.
+    package var recordsSteps = false
+    var steps: [GroupStep] = []
 
     /// - Parameters:
     ///   - groups: at most one replica of each group; they are started by `started()`.

@@ -64,6 +64,11 @@ struct GroupIndex: Sendable {
 
     init() {}
 
+    /// - Parameter isNew: whether it is certain that nothing came before.
+    init(isNew: Bool) {
+        if !isNew { distrust = .recordsLost }
+    }
+
     var last: LogIndex { start.index + UInt64(locations.count) }
     var lastTerm: Term { runs.last?.term ?? start.term }
     /// Nothing is missing, unknown or distrusted.

@@ -1,13 +1,23 @@
 import Primitives
 
 /// The groups of a log, and which segments their entries stand in.
+///
+/// While groups may have been forgotten, one that is not in the table may have had a past: it is
+/// distrusted from its first record on, unless that is a reset.
 struct GroupTable: Sendable {
     private(set) var groups: [GroupID: GroupIndex] = [:]
+    var mayLackGroups: Bool
+    /// Groups of which a reset says that they have no past, and which have written nothing since.
+    private(set) var cleared: Set<GroupID>
     /// How many groups have their oldest entry in a segment: few segments, however many groups.
     private var oldest: [UInt32: Int] = [:]
 
-    init(_ groups: [GroupID: GroupIndex]) {
+    init(
+        _ groups: [GroupID: GroupIndex], mayLackGroups: Bool = false, cleared: Set<GroupID> = []
+    ) {
         self.groups = groups
+        self.mayLackGroups = mayLackGroups
+        self.cleared = cleared
         for group in groups.values { count(nil, group.oldestSegment) }
     }
 
@@ -20,12 +30,23 @@ struct GroupTable: Sendable {
         let before = groups[id]?.oldestSegment
         if case .reset = change {
             groups[id] = nil
+            cleared.insert(id)
             count(before, nil)
             return
         }
-        let follows = groups[id, default: GroupIndex()].apply(change)
+        if groups[id] == nil {
+            let wasCleared = cleared.remove(id) != nil
+            groups[id] = GroupIndex(isNew: wasCleared || !mayLackGroups)
+        }
+        let follows = groups[id]!.apply(change)
         precondition(follows, "group \(id): \(change) does not follow")
         count(before, groups[id]?.oldestSegment)
+    }
+
+    /// Whether the group's next record must have a reset in front of it: the one that says that
+    /// the group has no past may be gone with its segment when that record is read.
+    func needsReset(_ id: GroupID) -> Bool {
+        mayLackGroups && groups[id] == nil && cleared.contains(id)
     }
 
     mutating func noteDamage(of id: GroupID, at index: LogIndex) {

@@ -21,6 +21,8 @@ struct LogRecovery: Sendable {
     private(set) var salvaged: [SegmentNumber] = []
     private(set) var groups: [GroupID: GroupIndex] = [:]
     private(set) var mayLackGroups = false
+    /// As `GroupTable.cleared`.
+    private(set) var cleared: Set<GroupID> = []
     private(set) var report = RecoveryReport()
     /// The last batch read, its epoch, and the last one that something states as synced.
     private(set) var sequence: UInt64 = 0
@@ -301,8 +303,13 @@ struct LogRecovery: Sendable {
                 throw contradiction(header, sector: batch.firstSector)
             case .reset:
                 groups[change.group] = nil
+                cleared.insert(change.group)
             default:
-                guard groups[change.group, default: GroupIndex()].apply(change.change) else {
+                if groups[change.group] == nil {
+                    let wasCleared = cleared.remove(change.group) != nil
+                    groups[change.group] = GroupIndex(isNew: wasCleared || !mayLackGroups)
+                }
+                guard groups[change.group]!.apply(change.change) else {
                     throw contradiction(header, sector: batch.firstSector)
                 }
             }

@@ -210,11 +210,13 @@ struct LogSalvage: Sendable {
             }
         }
         if isCheckpoint, !isUnknown {
-            // All groups are in it: one that is not was forgotten by a record that is lost.
+            if let header = glance.header { report.mayLackGroups = header.mayLackGroups }
+            // All groups are in it: one that is not was forgotten by a record that is lost, or by
+            // an earlier salvage.
             for id in salvagedGroups.keys.sorted() where !named.contains(id) {
                 salvagedGroups[id]!.remove()
+                if report.mayLackGroups { salvagedGroups[id]!.doubt(.recordsLost) }
             }
-            if let header = glance.header { report.mayLackGroups = header.mayLackGroups }
         }
         if batch.kind == .complete { report.mayLackGroups = false }
         if let sector = reading.lostSectors.min() {

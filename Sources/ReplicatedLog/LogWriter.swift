@@ -190,13 +190,18 @@ struct LogWriter: Sendable {
     }
 
     /// Removes segments that no group needs any more. Only called when everything is durable: the
-    /// checkpoint of the oldest segment that stays holds what the removed ones said of groups.
+    /// checkpoint of the oldest segment that stays holds what the removed ones said of groups. It is
+    /// read first: when it has rotted since it was written, those before it are all that is left of
+    /// groups that have written nothing since, and stay until a later checkpoint stands for them.
     mutating func removeSegments() throws(LogDeviceError) {
         guard let end = removableBelow else { return }
-        while segments.count > 1, segments[0] < end {
+        removableBelow = nil
+        var kept = min(segments.prefix { $0 < end }.count, segments.count - 1)
+        let reader = SegmentReader(device: device, identity: identity)
+        while kept > 0, !reader.beginsWhole(segments[kept]) { kept -= 1 }
+        for _ in 0..<kept {
             try device.remove(segments[0])
             segments.removeFirst()
         }
-        removableBelow = nil
     }
 }

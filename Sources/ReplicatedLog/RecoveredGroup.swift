@@ -108,7 +108,8 @@ package struct RecoveryReport: Hashable, Sendable {
     /// What was found damaged and salvaged this time (`LogSettings.salvagesDamage`), in the order
     /// of the log. What an earlier opening salvaged is in the groups alone.
     package var salvaged: [LogCorruption] = []
-    /// Groups may have been forgotten altogether: one that is not listed is not trusted either.
+    /// Groups may have been forgotten altogether: one that is not listed is not trusted either,
+    /// and what is appended for it is distrusted from its first record on, unless that is a reset.
     /// Ends with `ReplicatedLog.declareComplete`.
     package var mayLackGroups = false
 

@@ -25,7 +25,8 @@ extension ReplicatedLog {
         if !settings.salvagesDamage, let pending = recovery.pendingRepair {
             throw .corruption(pending)
         }
-        let log = ReplicatedLog(try writer(after: &recovery), groups: recovery.groups)
+        let log = ReplicatedLog(
+            try writer(after: &recovery), groups: recovery.groups, cleared: recovery.cleared)
         let groups = try log.recovered(recovery.groups)
         try log.beginEpoch(lacksCheckpoint: recovery.lacksCheckpoint)
         var report = recovery.report

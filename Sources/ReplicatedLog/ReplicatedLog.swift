@@ -14,9 +14,13 @@ package final class ReplicatedLog: Sendable {
     private let index: Mutex<GroupTable>
     private let reader: SegmentReader
 
-    init(_ writer: consuming sending LogWriter, groups: [GroupID: GroupIndex]) {
+    init(
+        _ writer: consuming sending LogWriter, groups: [GroupID: GroupIndex],
+        cleared: Set<GroupID> = []
+    ) {
         reader = SegmentReader(device: writer.device, identity: writer.identity)
-        index = Mutex(GroupTable(groups))
+        index = Mutex(
+            GroupTable(groups, mayLackGroups: writer.mayLackGroups, cleared: cleared))
         self.writer = Mutex(writer)
     }
 
@@ -31,11 +35,11 @@ package final class ReplicatedLog: Sendable {
     /// - Throws: `device`, and from then on `poisoned`; `tooLarge` before anything is written.
     package func append(_ batch: [GroupAppend]) throws(LogError) {
         try checkSizes(batch)
-        let starts = checkOrder(batch)
+        let orders = checkOrder(batch)
         try withWriter { writer throws(LogDeviceError) in
-            for (part, last) in zip(batch, starts) {
-                if part.isReset { writer.encoder.addReset(of: part.group) }
-                if let start = part.start, let last {
+            for (part, order) in zip(batch, orders) {
+                if part.isReset || order.needsReset { writer.encoder.addReset(of: part.group) }
+                if let start = part.start, let last = order.start {
                     writer.encoder.add(start, last: last, group: part.group)
                 }
                 if let state = part.hardState {
@@ -88,6 +92,7 @@ package final class ReplicatedLog: Sendable {
     package func declareComplete() throws(LogError) {
         try writeMark(.complete)
         try withWriter { $0.mayLackGroups = false }
+        index.withLock { $0.mayLackGroups = false }
         try sync()
     }
 
@@ -192,26 +197,29 @@ package final class ReplicatedLog: Sendable {
         }
     }
 
-    /// - Returns: for each part, what `GroupOutline.take` returns.
-    private func checkOrder(_ batch: [GroupAppend]) -> [(index: LogIndex, term: Term)?] {
+    /// - Returns: for each part, what `GroupOutline.take` and `GroupTable.needsReset` return.
+    private func checkOrder(
+        _ batch: [GroupAppend]
+    ) -> [(start: (index: LogIndex, term: Term)?, needsReset: Bool)] {
         index.withLock { table in
             var outlines: [GroupID: GroupOutline] = [:]
             var new = 0
-            var starts: [(index: LogIndex, term: Term)?] = []
-            starts.reserveCapacity(batch.count)
+            var orders: [(start: (index: LogIndex, term: Term)?, needsReset: Bool)] = []
+            orders.reserveCapacity(batch.count)
             for part in batch {
                 let id = part.group
-                if outlines[id] == nil {
+                let isFirst = outlines[id] == nil
+                if isFirst {
                     let known = table.groups[id]
                     if known == nil { new += 1 }
                     outlines[id] = GroupOutline(id, known ?? GroupIndex())
                 }
-                starts.append(outlines[id]!.take(part))
+                orders.append((outlines[id]!.take(part), isFirst && table.needsReset(id)))
             }
             precondition(
                 table.groups.count + new <= LogLimits.groupsMax,
                 "more than \(LogLimits.groupsMax) groups")
-            return starts
+            return orders
         }
     }
 

@@ -107,3 +107,55 @@ struct SegmentReader: Sendable {
         return start...end
     }
 }
+
+// MARK: - Checkpoints
+
+extension SegmentReader {
+    /// Whether the segment's header and the checkpoint behind it can be read, with its identifiers.
+    /// A device that cannot read them has lost them, too.
+    func beginsWhole(_ segment: SegmentNumber) -> Bool {
+        guard let first = sectors(of: segment, 0..<1),
+            case .success(let header) = first.withUnsafeBytes({ SegmentHeader.read($0) }),
+            header.number == segment, header.identity == identity,
+            let head = sectors(of: segment, 1..<2),
+            let batch = head.withUnsafeBytes({ BatchHeader($0) }),
+            batch.kind == .checkpoint || batch.kind == .restart,
+            batch.sequence == header.firstSequence
+        else { return false }
+        let end = header.bytes / Sector.size
+        let data = 1..<1 + batch.dataSectors
+        let identifiers = end - Int(batch.identifierSectors)..<end
+        guard data.upperBound <= identifiers.lowerBound else { return false }
+        return areWritten(data, of: segment, batch) && areWritten(identifiers, of: segment, batch)
+    }
+
+    private func areWritten(
+        _ range: Range<Int>, of segment: SegmentNumber, _ batch: BatchHeader
+    ) -> Bool {
+        guard let bytes = sectors(of: segment, range) else { return false }
+        let codec = SectorCodec(identity: identity, segment: segment)
+        let tag = Sector.tag(of: batch.sequence)
+        return bytes.withUnsafeBytes { raw in
+            range.allSatisfy { number in
+                let at = (number - range.lowerBound) * Sector.size
+                let sector = UnsafeRawBufferPointer(rebasing: raw[at..<at + Sector.size])
+                let role: Sector.Role =
+                    number == 1 ? .batchHead : range.contains(1) ? .batchContinuation : .identifiers
+                return codec.state(of: sector, number: UInt32(number))
+                    == .written(role, sequenceTag: tag)
+            }
+        }
+    }
+
+    private func sectors(of segment: SegmentNumber, _ range: Range<Int>) -> Bytes? {
+        let device = device
+        var bytes = Bytes(repeating: 0, count: range.count * Sector.size)
+        let outcome = bytes.withUnsafeMutableBytes { raw in
+            Result { () throws(LogDeviceError) in
+                try device.read(segment, at: range.lowerBound * Sector.size, into: raw)
+            }
+        }
+        guard case .success = outcome else { return nil }
+        return bytes
+    }
+}

@@ -12,10 +12,13 @@ package struct SimulationOptions: Hashable, Sendable {
     package var traceLines: Int
     /// Deliberate faults of the simulated world itself: the checkers must find them.
     package var sabotage: Sabotage?
+    /// The run keeps to what etcd-io/raft's specification models, and `Report.groupTraces` says it.
+    package var isTraced: Bool
 
     package init(
         seed: UInt64, faults: FaultSet = .all, cycles: Int = 3, eventsMax: Int = 2_000_000,
-        traceLines: Int = 0, sabotage: Sabotage? = nil
+        traceLines: Int = 0, sabotage: Sabotage? = nil,
+        isTraced: Bool = false
     ) {
         self.seed = seed
         self.faults = faults
@@ -23,6 +26,11 @@ package struct SimulationOptions: Hashable, Sendable {
         self.eventsMax = eventsMax
         self.traceLines = traceLines
         self.sabotage = sabotage
+        self.isTraced = isTraced
+    }
+
+    var faultsInForce: FaultSet {
+        isTraced ? FaultSet(faults.classes.filter(TraceRestriction.faults.contains)) : faults
     }
 }
 
@@ -58,6 +66,8 @@ package struct Report: Sendable {
     /// Verdicts that gave up: neither a success nor a failure.
     package var undecided: [String] = []
     package var trace: [String] = []
+    /// Of a traced run, by group.
+    package var groupTraces: [GroupTracer] = []
 
     package var isClean: Bool { failures.isEmpty }
 }

@@ -14,6 +14,8 @@ struct CommandLineOptions {
             /// Each planted bug until it is found.
             case planted
         #endif
+        /// The recovery matrix instead of seeds.
+        case matrix
     }
 
     struct Mistake: Error, CustomStringConvertible {
@@ -22,8 +24,12 @@ struct CommandLineOptions {
 
     static let usage = """
         usage: simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
-                        [--cycles N] [--steps N] [--trace-text] [--committed] [--commit TEXT]
+                        [--cycles N] [--steps N] [--trace-text] [--trace DIR] [--committed]
+                        [--commit TEXT]
+               simulate --matrix [--seeds N] [--only TEXT] [--jobs J] [--trace-text]
 
+          --matrix        the recovery matrix (--seeds: N of its cells; --only: cells that say TEXT);
+                          with --trace-text the first failure in full
           --seeds N       how many seeds, counted from the first; default 16
           --seed S        the first seed; alone, that seed only; default: drawn
           --faults LIST   `all` (the default), `none`, a list of classes, or `all-CLASS-CLASS`
@@ -32,6 +38,8 @@ struct CommandLineOptions {
           --cycles N      times that each run hurts and heals the cluster; default 3
           --steps N       events of a run at most
           --trace-text    print every event of the run (with one seed)
+          --trace DIR     keep to what etcd-io/raft's TLA+ specification models, and write
+                          DIR/SEED-group-N.ndjson for each group (docs/formats/trace.md)
           --committed     the committed list of seeds; a rare path that it does not reach is a failure
           --commit TEXT   printed with each run, so that it can be repeated
         \(plantedUsage)
@@ -62,8 +70,12 @@ struct CommandLineOptions {
     var minutes: Double?
     var jobs: Int?
     var cycles = 3
+    /// Cells of the matrix that say this.
+    var only = ""
     var steps: Int?
     var tracesText = false
+    /// Where the groups' traces go.
+    var traceDirectory: String?
     /// The committed list, with its paths demanded.
     var isCommitted = false
     var commit = "unknown"
@@ -78,14 +90,17 @@ struct CommandLineOptions {
             case "--help", "-h": mode = .help
             case "--worker": mode = .worker
             case "--one": mode = .one
+            case "--matrix": mode = .matrix
             case "--trace-text": tracesText = true
             case "--committed": isCommitted = true
+            case "--only": only = try Self.value(&rest, option)
             case "--seeds": seeds = try Self.number(&rest, option)
             case "--seed": seed = try Self.number(&rest, option)
             case "--jobs": jobs = try Self.number(&rest, option)
             case "--cycles": cycles = try Self.number(&rest, option)
             case "--steps": steps = try Self.number(&rest, option)
             case "--stride": stride = try Self.number(&rest, option)
+            case "--trace": traceDirectory = try Self.value(&rest, option)
             case "--commit": commit = try Self.value(&rest, option)
             case "--minutes":
                 let text = try Self.value(&rest, option)
@@ -118,7 +133,7 @@ struct CommandLineOptions {
             default: throw Mistake(description: "unknown option '\(option)'")
             }
         }
-        if tracesText { mode = .one }
+        if tracesText, mode != .matrix { mode = .one }
         guard cycles > 0, seeds.map({ $0 > 0 }) ?? true, jobs.map({ $0 > 0 }) ?? true,
             steps.map({ $0 > 0 }) ?? true
         else { throw Mistake(description: "numbers are above zero") }
@@ -145,7 +160,8 @@ struct CommandLineOptions {
 
     func simulation(seed: UInt64) -> SimulationOptions {
         var options = SimulationOptions(
-            seed: seed, faults: faults, cycles: cycles, sabotage: sabotage)
+            seed: seed, faults: faults, cycles: cycles, sabotage: sabotage,
+            isTraced: traceDirectory != nil)
         if let steps { options.eventsMax = steps }
         return options
     }
@@ -157,6 +173,7 @@ struct CommandLineOptions {
         if faults != .all { words += ["--faults", faults == .none ? "none" : "\(faults)"] }
         if cycles != 3 { words += ["--cycles", "\(cycles)"] }
         if let steps = steps ?? self.steps { words += ["--steps", "\(steps)"] }
+        if let traceDirectory { words += ["--trace", traceDirectory] }
         if let sabotage { words += ["--sabotage", sabotage.rawValue] }
         #if PlantedBugs
             if let bug { words += ["--bug", bug] }

@@ -89,7 +89,7 @@ func runWorker(_ command: CommandLineOptions) -> Int32 {
         say("begin\t\(seed)")
         let report = Simulation.run(command.simulation(seed: seed))
         say(RunLine(report).text)
-        if !report.isClean { return 1 }
+        guard writeTraces(of: report, command), report.isClean else { return 1 }
         seed &+= command.stride
         left -= 1
     }
@@ -116,6 +116,7 @@ func runOne(_ command: CommandLineOptions) -> Int32 {
     if command.tracesText || !report.isClean { for line in report.trace { say(line) } }
     for failure in report.failures { say("FAILURE \(failure)") }
     say(RunLine(report).text)
+    guard writeTraces(of: report, command) else { return 1 }
     return report.isClean ? 0 : 1
 }
 

@@ -23,5 +23,6 @@ case .one: exit(runOne(command))
 #if PlantedBugs
     case .planted: exit(PlantedRun(command).run())
 #endif
+case .matrix: exit(runMatrix(command))
 case .batch: exit(Batch(command).run())
 }

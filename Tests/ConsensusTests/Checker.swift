@@ -64,6 +64,7 @@ struct Checker {
             violations.append("replica \(id): \(broken)")
         }
         if effects.roleChange?.role == .leader { elected(raft) }
+        notesMembership(effects, since: earlier[node.id])
         lookedAtLeading(earlier[node.id], raft, effects)
         checkCommit(cluster, from: earlier[node.id]?.commitIndex ?? .zero, raft)
         earlier[node.id] = raft
@@ -114,6 +115,24 @@ struct Checker {
         }
     }
 
+    private mutating func notesMembership(_ effects: Effects, since earlier: RaftGroup?) {
+        if let change = effects.configurationChange, let earlier {
+            let was = earlier.configuration.voters
+            let isRolledBack = change.index < earlier.configurationIndex
+            if isRolledBack { reach("configuration rolled back") }
+            if was.isJoint && !change.configuration.voters.isJoint && !isRolledBack {
+                reach("joint left by itself")
+            }
+        }
+        for alarm in effects.alarms {
+            switch alarm {
+            case .raised(.zoneRuleUnmet): reach("zone alarm raised")
+            case .lowered(.zoneRuleUnmet): reach("zone alarm lowered")
+            default: break
+            }
+        }
+    }
+
     /// Transfers, sleep and starts.
     private mutating func lookedAtLeading(
         _ before: RaftGroup?, _ raft: RaftGroup, _ effects: Effects
@@ -152,6 +171,7 @@ struct Checker {
                 "leader \(raft.replica) of term \(raft.term) lacks committed entry \(index)")
         }
         reach("election")
+        if raft.configuration.voters.isJoint { reach("election while joint") }
     }
 
     /// What is committed stays so, is the same everywhere, and is on a majority of disks: of both
@@ -184,6 +204,9 @@ struct Checker {
             }
             highestCommit = max(highestCommit, index)
             settled = raft.configurationEntry(at: highestCommit)
+            if settled.index == index && settled.configuration.voters.isJoint {
+                reach("joint committed")
+            }
         }
     }
 

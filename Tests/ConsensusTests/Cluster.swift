@@ -153,12 +153,12 @@ final class Cluster {
         self[id].handed += effects.committed
         self[id].fetches += effects.fetches
         takeSnapshotEffects(effects, id)
+        self[id].alarms += effects.alarms
         self[id].readsReady += effects.readsReady
         self[id].readsRefused += effects.readsRefused
         if let ended = effects.transferEnded { self[id].transfersEnded.append(ended) }
         if let reason = effects.quarantined { self[id].quarantined.append(reason) }
         if let change = effects.configurationChange { self[id].configurationChanges.append(change) }
-        self[id].alarms += effects.alarms
     }
 
     private func send(_ message: RaftMessage, of id: Int) {
@@ -196,7 +196,10 @@ final class Cluster {
     }
 
     private func write(_ work: AppendWork, _ id: Int) {
-        self[id].disk.write(work, state: durableState(id))
+        // A witness may cut what nobody has applied yet.
+        let cutsItsOwn = self[id].isWitness && work.start?.replacesAll == false
+        self[id].disk.write(
+            work, state: cutsItsOwn ? self[id].disk.entries[...] : durableState(id))
         for entry in self[id].disk.wrongRepairs {
             checker.violations.append("replica \(id) repairs with \(entry)")
         }

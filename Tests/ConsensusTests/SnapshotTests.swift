@@ -234,6 +234,24 @@ import Testing
         #expect(cluster.checker.violations == [])
     }
 
+    @Test func anOperatorHearsOfAStateThatNobodyHas() {
+        let cluster = Self.clusterWithOneBehind()
+        for id in 1...3 { cluster.crash(id) }
+        cluster.loseState(1)
+        cluster.heal()
+        cluster.start(1)
+        // Each of the two others has an election timeout to answer in, and there is one more.
+        cluster.tickAll(times: 3 * Self.settings.electionTimeoutTicks - 2)
+        #expect(cluster[1].alarms == [])
+        cluster.tickAll(times: 4)
+        #expect(cluster[1].alarms == [.raised(.stateMissing)])
+        cluster.start(2)
+        cluster.tickAll(times: 2 * Self.settings.electionTimeoutTicks)
+        #expect(cluster[1].alarms == [.raised(.stateMissing), .lowered(.stateMissing)])
+        #expect(cluster[1].applied.count >= 21)
+        #expect(cluster.checker.violations == [])
+    }
+
     @Test func aLostStateNeedsNoLeader() {
         let cluster = Self.clusterWithOneBehind()
         for id in 1...3 { cluster.crash(id) }

@@ -190,7 +190,7 @@ import Testing
         }
     }
 
-    @Test(arguments: UInt64(1)...60)
+    @Test(arguments: UInt64(1)...(isThorough ? 60 : 16))
     func whatWasSyncedSurvivesAndNothingIsHalfThere(seed: UInt64) throws {
         print("crash seed \(seed)")
         var run = try Run(seed: seed)

@@ -1,5 +1,10 @@
+import Foundation
 import Primitives
 import ReplicatedLog
+
+/// More seeds and every bit, for a machine that has the time: `THOROUGH=1 swift test`. Without it
+/// the suites reach the same verdicts and paths with fewer cases of each.
+let isThorough = ProcessInfo.processInfo.environment["THOROUGH"] != nil
 
 /// What the tests of the log share.
 enum Fixture {

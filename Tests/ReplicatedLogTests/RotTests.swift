@@ -47,6 +47,7 @@ import Testing
         }
     }
 
+    /// In each byte one bit, unless there is time for all of them.
     @Test func everyFlippedBitIsCorruptionOrHarmless() throws {
         let (device, everything) = try smallLog()
         let written = writtenSectors(device)
@@ -54,7 +55,7 @@ import Testing
         var corrupt = 0
         for byte in 0..<device.contents(of: first).count {
             let isWritten = written.contains(byte / Sector.size)
-            for bit in isWritten ? 0..<8 : byte % 8..<byte % 8 + 1 {
+            for bit in isWritten && isThorough ? 0..<8 : byte % 8..<byte % 8 + 1 {
                 let hurt = device.copy()
                 hurt.flipBit(first, byte: byte, bit: bit)
                 let before = hurt.contents(of: first)
@@ -73,7 +74,7 @@ import Testing
                 }
             }
         }
-        #expect(corrupt >= written.count * Sector.size * 8)
+        #expect(corrupt >= written.count * Sector.size * (isThorough ? 8 : 1))
     }
 
     @Test func everyTruncationIsCorruption() throws {

@@ -157,6 +157,83 @@ import Testing
         #expect(again.groups[three]?.isUntrusted == false && !again.report.mayLackGroups)
     }
 
+    /// What the log does not list may have had a past, whatever it writes later.
+    @Test func aGroupThatMayHaveBeenForgottenIsNeverTakenForANewOne() throws {
+        let state = hardState(1, vote: nil)
+        let device = try log([
+            [GroupAppend(group: two, hardState: hardState(7, vote: 2))],
+            [GroupAppend(group: one, hardState: state)],
+        ])
+        // The batch of group two, with its identifiers.
+        zero(device, sectors: 2, 30)
+        var opened = try open(device)
+        #expect(opened.groups[two] == nil && opened.report.mayLackGroups)
+        // Two goes on as if it had been heard of; three is a new replica, and says so.
+        let three = GroupID(3)
+        try opened.log.append([GroupAppend(group: three, isReset: true)])
+        try opened.log.append([
+            GroupAppend(group: two, hardState: hardState(2, vote: nil)),
+            Fixture.append(3, entries: 1...1), Fixture.append(3, entries: 2...2),
+        ])
+        for index in UInt64(3)...40 {
+            try opened.log.append([Fixture.append(3, entries: index...index, bytes: 900)])
+            if index % 9 == 0 { try opened.log.truncateLog(of: three, through: LogIndex(index)) }
+            try opened.log.sync()
+            let again = try open(device.copy())
+            #expect(again.groups[two]?.isUntrusted == true && again.report.mayLackGroups)
+            #expect(again.groups[three]?.isUntrusted == false)
+            #expect(again.groups[three]?.lastIndex == LogIndex(index))
+        }
+        #expect(try device.listSegments()[0].number > SegmentNumber(2), "the first are gone")
+        opened = try open(device)
+        #expect(opened.groups[two]?.distrust == .recordsLost)
+    }
+
+    /// A reset that is read later than written: its segment is gone when the group goes on.
+    @Test func aGroupThatWasClearedStaysNewWhenTheResetsSegmentIsGone() throws {
+        let device = MemoryLogDevice()
+        var log = try open(device).log
+        try log.append([Fixture.append(1, entries: 1...1)])
+        try log.seal()
+        zero(device, sectors: 2, 30)
+        log = try open(device).log
+        try log.append([GroupAppend(group: one, isReset: true)])
+        try log.append([GroupAppend(group: two, isReset: true)])
+        for index in UInt64(1)...40 {
+            try log.append([Fixture.append(2, entries: index...index, bytes: 900)])
+        }
+        try log.truncateLog(of: two, through: LogIndex(40))
+        try log.sync()
+        #expect(try device.listSegments().count == 1)
+        try log.append([Fixture.append(1, entries: 1...1), Fixture.append(1, entries: 2...2)])
+        try log.sync()
+        let (_, groups, report) = try open(device)
+        #expect(report.mayLackGroups && report.salvaged.isEmpty)
+        #expect(groups[one]?.isUntrusted == false && groups[one]?.lastIndex == LogIndex(2))
+        #expect(groups[two]?.isUntrusted == false && groups[two]?.lastIndex == LogIndex(40))
+    }
+
+    /// Damage that nobody has met yet, and a group that begins behind it.
+    @Test func aReplicaThatBeginsBehindUnnoticedDamageIsCertainWhenItsLogSaysSo() throws {
+        for saysSo in [false, true] {
+            let device = MemoryLogDevice()
+            let log = try Fixture.open(device).log
+            try log.append([Fixture.append(1, entries: 1...1)])
+            try log.seal()
+            zero(device, sectors: 2, 30)
+            if saysSo { try log.append([GroupAppend(group: two, isReset: true)]) }
+            try log.append([
+                GroupAppend(
+                    group: two, hardState: hardState(3, vote: nil), entries: [Fixture.entry(1)])
+            ])
+            try log.seal()
+            let (_, groups, report) = try open(device)
+            #expect(report.mayLackGroups)
+            #expect(groups[two]?.isUntrusted == !saysSo)
+            #expect(groups[two]?.lastIndex == LogIndex(saysSo ? 1 : 0))
+        }
+    }
+
     @Test func theNextSegmentSettlesEveryDoubt() throws {
         let device = MemoryLogDevice()
         let log = try Fixture.open(device).log

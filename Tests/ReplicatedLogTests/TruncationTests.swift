@@ -96,4 +96,32 @@ import Testing
         #expect(corruption?.reason == .entriesMissing)
         #expect(corruption?.damage.first?.indexes?.lowerBound == LogIndex(31))
     }
+
+    /// A checkpoint may rot while the log goes on: what it stands for goes only when it can be read.
+    @Test(arguments: [0, 1, 31])
+    func whatARottenCheckpointStandsForStays(sector: Int) throws {
+        let device = MemoryLogDevice()
+        let (log, _, _) = try Fixture.open(device)
+        let vote = HardState(term: Term(9), vote: ReplicaID(3))
+        try log.append([GroupAppend(group: two, hardState: vote)])
+        try fill(log, 1...60)
+        let segments = try device.listSegments().map(\.number)
+        let last = try #require(segments.last)
+        device.flipBit(last, byte: sector * Sector.size + 99, bit: 2)
+        let salvaging = LogSettings(segmentBytes: 16 << 10, salvagesDamage: true)
+        let trial = try Fixture.open(device.copy(), settings: salvaging)
+        #expect(trial.groups[two]?.hardState == vote && trial.groups[two]?.isUntrusted == false)
+        try log.truncateLog(of: one, through: LogIndex(60))
+        try log.sync()
+        #expect(try device.listSegments().map(\.number) == Array(segments.suffix(2)))
+        let (_, groups, report) = try Fixture.open(device.copy(), settings: salvaging)
+        #expect(groups[two]?.hardState == vote)
+        #expect(groups[two]?.isUntrusted == false && !report.mayLackGroups)
+        // The next checkpoint stands for all of them.
+        try fill(log, 61...90)
+        try log.truncateLog(of: one, through: LogIndex(90))
+        try log.sync()
+        #expect(try device.listSegments().count == 1)
+        #expect(try Fixture.open(device).groups[two]?.hardState == vote)
+    }
 }

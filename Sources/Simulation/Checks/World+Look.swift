@@ -162,7 +162,11 @@ extension World {
         func quorum(_ voters: [ReplicaID]) -> Bool {
             if voters.isEmpty { return true }
             let count = voters.count { voter in
-                seat(voter, group).map { hasHad(index, term, $0) } ?? false
+                guard let seat = seat(voter, group) else { return false }
+                // Disks that are harmed only at rest have nothing under way that was acknowledged.
+                return isStaged
+                    ? (seat.ledgerBeforeLoss ?? seat.ledger).holds(index, term)
+                    : hasHad(index, term, seat)
             }
             return count > voters.count / 2
         }
@@ -186,13 +190,15 @@ extension World {
             defer { previous = entry.term }
             guard let before = previous else { continue }
             let name = Checks.EntryName(index: entry.index, term: entry.term)
-            let print = entry.fingerprint
+            let fingerprint = entry.fingerprint
             guard let known = checks.groups[seat.group].written[name] else {
-                if !seat.isWitness { checks.groups[seat.group].written[name] = (print, before) }
+                if !seat.isWitness {
+                    checks.groups[seat.group].written[name] = (fingerprint, before)
+                }
                 continue
             }
             // A witness has no contents.
-            if known.fingerprint != print && !seat.isWitness
+            if known.fingerprint != fingerprint && !seat.isWitness
                 || known.previous != before
             {
                 fail(
@@ -238,13 +244,13 @@ extension World {
                 checks.groups[seat.group].applied.append(0)
             }
             let known = checks.groups[seat.group].applied[place]
-            let print = entry.fingerprint
-            if known != 0 && known != print {
+            let fingerprint = entry.fingerprint
+            if known != 0 && known != fingerprint {
                 fail(
                     "group \(spec(seat).id): replica \(seat.replica) applies another entry "
                         + "\(entry.index) than others")
             }
-            checks.groups[seat.group].applied[place] = print
+            checks.groups[seat.group].applied[place] = fingerprint
         }
     }
 

@@ -30,6 +30,8 @@ final class Client {
     /// Counts its operations; an answer to an earlier one is late.
     var serial = 0
     var current: (id: OperationID, isKey: Bool)?
+    /// How its last operation ended.
+    var heard: WorkOutcome?
 
     init(number: Int) {
         self.number = number
@@ -89,7 +91,7 @@ extension World {
         return workChance.pick(candidates)
     }
 
-    private func submit(_ request: WorkRequest, _ client: Client, _ node: Node, _ place: Int) {
+    func submit(_ request: WorkRequest, _ client: Client, _ node: Node, _ place: Int) {
         if case .store(let store) = request, store.isSerializable {
             let read = ReadUnderWay(
                 seat: place, client: client.number, serial: client.serial, request: request)
@@ -162,6 +164,7 @@ extension World {
         let client = clients[number]
         guard client.serial == serial, let (id, isKey) = client.current else { return }
         client.current = nil
+        client.heard = outcome
         trace.note(now, "client \(number) hears of \(id): \(outcome)")
         switch outcome {
         case .answer(.key(let answer)):
@@ -186,6 +189,7 @@ extension World {
             client.history = HistoryClient(client.history.rawValue + clients.count)
             report.operations.unknown += 1
         }
+        if isStaged { return }
         schedule(.client(number), in: workChance.skewed(500...120_000))
     }
 

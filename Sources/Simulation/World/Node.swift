@@ -69,6 +69,8 @@ final class Node {
     /// Snapshots made here, by group and name; forgotten with the process.
     var snapshots: [(group: Int, id: SnapshotID, image: MachineSnapshot)] = []
     var nextSequence: UInt64 = 1
+    /// What the node tells its operators now.
+    private(set) var alarms: [InGroup<Alarm>] = []
 
     init(number: Int, zone: ZoneID) {
         self.number = number
@@ -79,6 +81,14 @@ final class Node {
 
     func place(of group: GroupID, _ specs: [GroupSpec]) -> Int? {
         seats.firstIndex { specs[$0.group].id == group && $0.isRunning }
+    }
+
+    func note(_ change: InGroup<AlarmChange>) {
+        switch change.value {
+        case .raised(let alarm): alarms.append(InGroup(change.group, alarm))
+        case .lowered(let alarm):
+            alarms.removeAll { $0.group == change.group && $0.value == alarm }
+        }
     }
 
     /// The process's memory.
@@ -97,6 +107,7 @@ final class Node {
         proposals = [:]
         reads = [:]
         snapshots = []
+        alarms = []
         for seat in seats {
             seat.isRunning = false
             seat.last = nil

@@ -124,6 +124,7 @@ extension World {
     }
 
     func flush(_ node: Node) {
+        if isStaged { return }
         for (place, seat) in node.seats.enumerated() where seat.isRunning {
             do throws(MachineFailure) {
                 if diskChance.below(2) == 0 { try seat.machine.flush() }

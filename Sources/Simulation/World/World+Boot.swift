@@ -13,6 +13,9 @@ extension World {
         }
         let configuration = Configuration(
             voters: JointConfiguration(incoming: members.map(\.replica)), members: members)
+        if options.isTraced {
+            tracers = specs.map { GroupTracer(group: $0.id, voters: members.map(\.replica)) }
+        }
         for node in nodes[..<founders] {
             node.seats = specs.indices.map { group in
                 newSeat(group, replica: ReplicaID(UInt64(node.number + 1)), configuration)
@@ -83,6 +86,7 @@ extension World {
         schedule(
             .tick(node: node.number, life: node.life), in: timeChance.within(1...tick))
         schedule(.flush(node: node.number, life: node.life), in: timeChance.within(1...400_000))
+        if options.isTraced { traceStarts(node) }
         tell(node) { $0.started() }
         endTurn(node)
     }
@@ -95,7 +99,7 @@ extension World {
         try ReplicatedLog.open(
             device: device, identity: LogIdentity(cluster: ClusterID(1), node: node.id),
             settings: LogSettings(
-                segmentBytes: 128 << 10, requireExisting: node.hasLog, salvagesDamage: true))
+                segmentBytes: segmentBytes, requireExisting: node.hasLog, salvagesDamage: true))
     }
 
     /// - Returns: nil when the node has stopped again, or the seat is given up.
@@ -174,7 +178,9 @@ extension World {
                     index: entry.index, configuration: try Configuration(decoding: bytes)))
         }
         var state = RestoredState(
-            hardState: recovered.hardState, configurations: configurations,
+            hardState: options.isTraced
+                ? tracedStart(recovered.hardState, seat) : recovered.hardState,
+            configurations: configurations,
             log: LogSummary(
                 firstIndex: recovered.firstIndex, lastIndex: recovered.lastIndex,
                 termBeforeFirst: recovered.truncatedTerm, termRuns: recovered.termRuns,

@@ -79,7 +79,7 @@ extension World {
     }
 
     private func stopOne(_ keeping: Keeping) -> Bool {
-        guard let node = pickRunning() else { return false }
+        guard let node = pickRunning(), mayStop(node) else { return false }
         stop(node, keeping: keeping)
         restartLater(node)
         return true

@@ -37,6 +37,21 @@ extension World {
         schedule(.logSync(node: node.number, life: node.life), in: delay)
     }
 
+    /// A replica begins: its log says that there was nothing of the group before. Without that,
+    /// nobody could tell when damage turns up that is older than the replica.
+    ///
+    /// - Returns: whether that is durable; if not, the node has stopped.
+    func sayThatNew(_ seat: Seat, at node: Node) -> Bool {
+        do throws(LogError) {
+            try node.log?.append([GroupAppend(group: spec(seat).id, isReset: true)])
+            try node.log?.sync()
+            return true
+        } catch {
+            logFailed(node, error)
+            return false
+        }
+    }
+
     func syncLog(_ node: Node) {
         do throws(LogError) {
             try node.log?.sync()

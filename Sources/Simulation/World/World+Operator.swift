@@ -140,7 +140,7 @@ extension World {
             restartLater(node)
             return nil
         }
-        guard let raft = restore(node, seat, nil) else { return nil }
+        guard sayThatNew(seat, at: node), let raft = restore(node, seat, nil) else { return nil }
         tell(node) { $0.add(raft) }
         endTurn(node)
         return seat

@@ -145,7 +145,7 @@ extension World {
     }
 
     /// How each replica of a group stands, for the message of a failure.
-    private func standing(of group: Int) -> String {
+    func standing(of group: Int) -> String {
         var words: [String] = []
         for node in nodes {
             for seat in node.seats where seat.group == group && !seat.isGivenUp {

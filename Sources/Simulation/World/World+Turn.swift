@@ -36,12 +36,14 @@ extension World {
     func tell(_ node: Node, _ event: (inout MultiRaft) -> Void) {
         guard node.core != nil else { return }
         event(&node.core!)
+        if options.isTraced { traceSteps(node) }
         for seat in node.seats where seat.isRunning { look(node, seat) }
     }
 
     private func handle(_ notice: Notice, at node: Node) {
         switch notice {
         case .messages(let messages, let from):
+            if options.isTraced { return hearTraced(messages, from: from, at: node) }
             tell(node) { $0.received(messages, from: from) }
         case .durable(let tickets): tell(node) { $0.durable(tickets) }
         case .applied(let report): tell(node) { $0.applied(report) }
@@ -103,6 +105,7 @@ extension World {
             guard let place = node.place(of: quarantine.group, specs) else { continue }
             quarantined(node, node.seats[place], quarantine.value)
         }
+        for change in effects.alarms { node.note(change) }
         for change in effects.configurationChanges {
             trace.note(
                 now,

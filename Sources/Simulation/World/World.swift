@@ -17,6 +17,14 @@ struct GroupSpec {
     var share: Int
 }
 
+/// The shape of a world whose story is told, not drawn.
+struct StageShape {
+    var founders: Int
+    var specs: [GroupSpec]
+    var settings: RaftSettings
+    var segmentBytes: Int
+}
+
 /// A cluster in virtual time: nodes, network, disks, clocks, clients, operators, and everything that
 /// befalls them, from one seed. One event happens at a time; nothing else moves.
 final class World {
@@ -26,9 +34,12 @@ final class World {
     let coreSettings: MultiRaftSettings
     /// Microseconds of one tick.
     let tick: UInt64 = 10_000
+    let segmentBytes: Int
     var now: UInt64 = 0
     var queue = EventQueue<Event>()
     var trace: Trace
+    /// By group; empty unless the run is traced.
+    var tracers: [GroupTracer] = []
     var report: Report
     var checks: Checks
 
@@ -57,9 +68,18 @@ final class World {
     var isWorking = true
     var budget = DamageBudget()
     var operatorState = OperatorState()
+    /// Clients of an earlier part of the same history.
+    var clientsBefore = 0
 
-    init(_ options: SimulationOptions) {
+    /// Its shape is given: nothing is drawn for it, no client acts by itself, and state machines are
+    /// flushed when they are told to.
+    let isStaged: Bool
+
+    /// - Parameter stage: the shape, where it is not drawn from the seed.
+    init(_ options: SimulationOptions, stage: StageShape? = nil) {
         self.options = options
+        isStaged = stage != nil
+        segmentBytes = stage?.segmentBytes ?? 128 << 10
         report = Report(options: options)
         trace = Trace(linesMax: options.traceLines)
         var shape = Chance(seed: options.seed, stream: 0)
@@ -68,29 +88,32 @@ final class World {
         deedChance = Chance(seed: options.seed, stream: 3)
         workChance = Chance(seed: options.seed, stream: 4)
         timeChance = Chance(seed: options.seed, stream: 5)
-        hurtProfile = FaultProfile(allowed: options.faults, chance: &shape)
+        hurtProfile = FaultProfile(allowed: options.faultsInForce, chance: &shape)
         profile = .quiet
         report.enabledFaults = hurtProfile.enabled
         cyclesLeft = options.cycles
-        specs = [
-            GroupSpec(id: GroupID(1), machine: .registers, share: 55),
-            GroupSpec(id: GroupID(2), machine: .records, share: 43),
-            GroupSpec(id: GroupID(3), machine: .registers, share: 2),
-        ]
-        founders = shape.pick([3, 3, 3, 5])
-        settings = Self.settings(&shape)
+        specs =
+            stage?.specs ?? [
+                GroupSpec(id: GroupID(1), machine: .registers, share: 55),
+                GroupSpec(id: GroupID(2), machine: .records, share: 43),
+                GroupSpec(id: GroupID(3), machine: .registers, share: 2),
+            ]
+        let drawnFounders = shape.pick([3, 3, 3, 5])
+        founders = stage?.founders ?? drawnFounders
+        let drawn = Self.settings(&shape)
+        settings = stage?.settings ?? (options.isTraced ? TraceRestriction.restrict(drawn) : drawn)
         coreSettings = MultiRaftSettings(
             heartbeatTicks: settings.heartbeatTicks,
             electionTimeoutTicks: settings.electionTimeoutTicks,
             maxForwardBytes: [300, 1 << 20][shape.below(2)])
         checks = Checks(groups: specs.count)
-        let count = founders + 2
+        let count = stage?.founders ?? founders + 2
         network = Network(nodes: count)
         for number in 0..<count {
             nodes.append(Node(number: number, zone: ZoneID(UInt64(number % 3 + 1))))
         }
         found()
-        let clientCount = 3 + shape.below(6)
+        let clientCount = isStaged ? 0 : 3 + shape.below(6)
         for number in 0..<clientCount { clients.append(Client(number: number)) }
     }
 
@@ -134,6 +157,7 @@ final class World {
         report.virtualTime = now
         report.digest = trace.digest
         report.trace = trace.text
+        report.groupTraces = tracers
         return report
     }
 
@@ -160,7 +184,7 @@ final class World {
         return node
     }
 
-    private func handle(_ event: Event) {
+    func handle(_ event: Event) {
         switch event {
         case .deliver(let packet): deliver(packet)
         case .tick(let number, let life):

@@ -1,0 +1,93 @@
+"""The simulator: the committed seeds and their rare paths, one digest in two processes, that it can
+fail, and a fresh batch of seeds for as long as --seconds says."""
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "Cluster"))
+from lib.checks import Checks  # noqa: E402
+
+LIMIT_SECONDS = 500
+
+
+def commit():
+    try:
+        return subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
+                              capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def simulate(program, *arguments):
+    return subprocess.run([str(program), "--commit", commit(), *arguments], capture_output=True,
+                          text=True, timeout=LIMIT_SECONDS)
+
+
+def told(run):
+    """The end of what a run printed: its totals, and its failures with their commands."""
+    return (run.stdout + run.stderr)[-6000:]
+
+
+def digests(run):
+    return re.findall(r"digest ([0-9a-f]+)", run.stdout)
+
+
+def check_committed(checks, program):
+    run = simulate(program, "--committed")
+    checks.expect("the committed seeds are clean and reach every path", run.returncode == 0, told(run))
+    print(run.stdout.strip().splitlines()[-1] if run.stdout.strip() else "", flush=True)
+
+
+def check_digest(checks, program):
+    for seed in ("3", "126"):
+        first, second = (simulate(program, "--seed", seed, "--cycles", "1") for _ in range(2))
+        same = digests(first) and digests(first) == digests(second)
+        checks.expect(f"seed {seed} has one digest in two processes", same,
+                      f"{digests(first)} and {digests(second)}\n{told(first)}")
+    other = simulate(program, "--seed", "4", "--cycles", "1")
+    checks.expect("another seed has another digest", digests(other) and digests(other) != digests(first),
+                  told(other))
+
+
+def check_fails(checks, program):
+    """A disk that forgets what it synced must be found, with the command that shows it again."""
+    run = simulate(program, "--seed", "1", "--seeds", "4", "--sabotage", "forgetfulDisk")
+    checks.expect("a disk that forgets is found", run.returncode == 1, told(run))
+    checks.expect("and the command that repeats it is printed", "--seed" in told(run), told(run))
+
+
+def check_refusals(checks, program):
+    for arguments in (["--seeds", "x"], ["--faults", "gremlins"], ["--nonsense"], ["--minutes", "-1"]):
+        run = simulate(program, *arguments)
+        checks.expect(f"{' '.join(arguments)} is refused", run.returncode == 2 and "usage" in run.stderr,
+                      told(run))
+
+
+def check_fresh(checks, program, seconds):
+    run = simulate(program, "--minutes", f"{seconds / 60:.3f}")
+    checks.expect(f"a fresh batch of {seconds} s is clean", run.returncode == 0, told(run))
+    print(run.stdout.strip().splitlines()[0] if run.stdout.strip() else "", flush=True)
+    print(run.stdout.strip().splitlines()[-1] if run.stdout.strip() else "", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--program", required=True, type=Path, help="`simulate`, optimised")
+    parser.add_argument("--seconds", type=int, default=90, help="of the fresh batch; 0 for none")
+    options = parser.parse_args()
+    checks = Checks("simulate_test")
+    check_refusals(checks, options.program)
+    check_digest(checks, options.program)
+    check_fails(checks, options.program)
+    check_committed(checks, options.program)
+    if options.seconds:
+        check_fresh(checks, options.program, options.seconds)
+    checks.finish()
+
+
+if __name__ == "__main__":
+    main()
