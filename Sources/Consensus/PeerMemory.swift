@@ -6,6 +6,11 @@ struct PeerMemory: Sendable {
     private(set) var records: [PeerRecord]
     /// Those whose record on disk is older; ascending.
     private(set) var unwritten: [ReplicaID] = []
+    /// Records were lost: one that is left may be of an earlier start than its replica has
+    /// registered here.
+    private let isIncomplete: Bool
+    /// Those whose record is of their latest start for certain, when others need not be.
+    private var placed: [ReplicaID] = []
 
     enum Judgement: Hashable, Sendable {
         /// A start that is not remembered yet, with nothing against it.
@@ -16,7 +21,8 @@ struct PeerMemory: Sendable {
         case behind(PeerRecord)
     }
 
-    init(_ restored: [PeerRecord]) {
+    init(_ restored: [PeerRecord], isIncomplete: Bool) {
+        self.isIncomplete = isIncomplete
         records = restored.sorted { $0.replica < $1.replica }
     }
 
@@ -44,7 +50,15 @@ struct PeerMemory: Sendable {
             ? .behind(known) : .news
     }
 
+    /// Whether what this peer promises can be put to the start that makes the promise.
+    func isPlaced(_ peer: ReplicaID) -> Bool { !isIncomplete || placed.contains(peer) }
+
+    mutating func place(_ peer: ReplicaID) {
+        if isIncomplete && !placed.contains(peer) { placed.append(peer) }
+    }
+
     mutating func registered(_ registration: Registration, of peer: ReplicaID) {
+        place(peer)
         note(
             PeerRecord(
                 replica: peer, incarnation: registration.incarnation, start: registration.start,
@@ -75,5 +89,6 @@ struct PeerMemory: Sendable {
     mutating func keep(_ isMember: (ReplicaID) -> Bool) {
         records.removeAll { !isMember($0.replica) }
         unwritten.removeAll { !isMember($0) }
+        placed.removeAll { !isMember($0) }
     }
 }

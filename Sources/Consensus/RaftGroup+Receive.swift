@@ -33,6 +33,8 @@ extension RaftGroup {
 
     private mutating func dispatch(_ message: RaftMessage) {
         let peer = message.from
+        // It is repeated, or asked for again, when its giver has registered.
+        if message.kind.isPromise && !admitsPromise(of: peer) { return }
         switch message.kind {
         case .preVoteRequest(let request):
             receivedPreVoteRequest(request, from: peer, campaignTerm: message.term)

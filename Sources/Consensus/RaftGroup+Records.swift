@@ -26,6 +26,7 @@ extension RaftGroup {
         switch peerMemory.judge(registration, of: peer, acknowledged: acknowledged) {
         case .known:
             // Perhaps only others have told of this start, and the disk does not have it yet.
+            peerMemory.place(peer)
             work.peers += peerMemory.takeUnwritten()
             answer(registration, .registered, to: peer)
         case .news:
@@ -69,6 +70,15 @@ extension RaftGroup {
         case .preVote: sendWhenDurable(.preVoteRequest(request), to: voter, term: term.next)
         case .vote: sendWhenDurable(.voteRequest(request), to: voter)
         }
+    }
+
+    /// A member whose start is not remembered for certain is asked for it.
+    mutating func admitsPromise(of peer: ReplicaID) -> Bool {
+        guard settings.registersStarts, isMember(peer), !peerMemory.isPlaced(peer) else {
+            return true
+        }
+        sendNow(.registrationAnswer(incarnation: 0, start: 0, .forgotten), to: peer)
+        return false
     }
 
     private func isMember(_ peer: ReplicaID) -> Bool {

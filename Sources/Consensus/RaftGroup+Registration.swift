@@ -59,11 +59,16 @@ extension RaftGroup {
     mutating func receivedVerdict(
         _ verdict: RegistrationVerdict, on incarnation: UInt64, start: UInt64, from peer: ReplicaID
     ) {
+        if verdict == .forgotten {
+            ownStart.answered.removeAll { $0 == peer }
+            introduce(to: peer)
+            return
+        }
         let own = ownStart.registration
         // An answer to an earlier start.
         guard own.incarnation == incarnation, own.start == start else { return }
         switch verdict {
-        case .registered: break
+        case .registered, .forgotten: break
         case .startedTwice:
             quarantine(.startedTwice(of: peer))
             return

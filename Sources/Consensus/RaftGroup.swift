@@ -207,7 +207,9 @@ package struct RaftGroup: Sendable {
                 if PlantedBug.active == .startsUnregistered { standing = .trusted }
             #endif
         }
-        peerMemory = PeerMemory(restored.peers.filter { $0.replica != replica })
+        peerMemory = PeerMemory(
+            restored.peers.filter { $0.replica != replica },
+            isIncomplete: restored.peersAreIncomplete)
         promisedUntil = UInt64(settings.electionTimeoutTicks)
         announced = RoleChange(role: .follower, term: restored.hardState.term, leader: nil)
         work.writesHardState = restored.voteIsUnknown

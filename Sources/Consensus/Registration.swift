@@ -34,6 +34,8 @@ package enum RegistrationVerdict: Hashable, Sendable {
     case quarantined(PeerRecord)
     /// Another start has had this incarnation.
     case startedTwice
+    /// Of no registration: none is remembered here, and promises wait for it.
+    case forgotten
 }
 
 /// How far a replica may be relied on.
@@ -80,7 +82,10 @@ package enum Standing: Hashable, Sendable {
 // term 6". If it had, and had forgotten, the leader of term 5 would commit with its help what the
 // leader of term 6, elected with its help, does not have. For the same reason it confirms no read.
 // And since what it acknowledges is remembered for its incarnation, it acknowledges to, and votes
-// for, only those that have registered this start.
+// for, only those that have registered this start. When one of these has lost records of peers to
+// damage, it may remember an earlier start of the replica: held against that, what this one says
+// would look as if it had been forgotten. So it asks for the registration before such a promise
+// counts (`admitsPromise`).
 //
 // Caught, as long as one that remembers is reachable at the start, and for good afterwards:
 // - any return to before the latest registered start (its incarnation is used up);

@@ -14,6 +14,8 @@ package struct RestoredState: Hashable, Sendable {
     package var incarnation: UInt64
     /// What this replica remembers of others.
     package var peers: [PeerRecord] = []
+    /// Some of that is lost: of a replica there may be no record, or an earlier one.
+    package var peersAreIncomplete = false
     /// Entries whose contents the log has lost; their terms are known. Ascending, apart. Among them
     /// may be configurations, which `configurations` then lacks.
     package var damaged: [ClosedRange<LogIndex>] = []

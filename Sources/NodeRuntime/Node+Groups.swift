@@ -85,6 +85,7 @@ extension RestoredState {
                 lastTimestamp: group.lastTimestamp),
             appliedIndex: appliedIndex, incarnation: incarnation)
         peers = group.peers
+        peersAreIncomplete = group.peersAreIncomplete
         damaged = group.damaged
         voteIsUnknown = group.voteIsUnknown
         logIsUntrusted = group.isUntrusted

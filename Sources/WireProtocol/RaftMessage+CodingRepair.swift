@@ -30,6 +30,7 @@ extension RegistrationVerdict {
             writer.write(UInt8(1))
             record.encode(into: &writer)
         case .startedTwice: writer.write(UInt8(2))
+        case .forgotten: writer.write(UInt8(3))
         }
     }
 
@@ -39,6 +40,7 @@ extension RegistrationVerdict {
         case 0: self = .registered
         case 1: self = .quarantined(try PeerRecord(from: &reader))
         case 2: self = .startedTwice
+        case 3: self = .forgotten
         default: throw .invalid(field: "verdict", offset: at)
         }
     }

@@ -116,6 +116,7 @@ final class Cluster {
         restore(&restored, id)
         restored.isWitness = self[id].isWitness
         restored.peers = self[id].disk.peers
+        restored.peersAreIncomplete = self[id].disk.peersAreIncomplete
         do {
             self[id].raft = try RaftGroup(
                 group: .defaultKeyspace, replica: self[id].id, settings: settings,

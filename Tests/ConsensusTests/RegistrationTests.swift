@@ -235,6 +235,33 @@ import Testing
         #expect(cluster.checker.violations == [])
     }
 
+    /// Replica 2 had answered start 2 of replica 3, and has lost its record of that to damage; an
+    /// earlier one is left. What 3 promises in start 2 must not be held against start 1.
+    @Test func aPromiseIsNotHeldAgainstAnEarlierStartThanItsOwn() {
+        let cluster = led()
+        let earlier = cluster[2].disk.peers
+        cluster.crash(3)
+        cluster.start(3)
+        cluster.tickAll(times: 4)
+        cluster.crash(1)
+        cluster.crash(2)
+        cluster[2].disk.peers = earlier
+        cluster[2].disk.peersAreIncomplete = true
+        cluster.start(2)
+        #expect(incarnation(of: 3, at: 2, in: cluster) == 1)
+        cluster.settle()
+        cluster.elect(2)
+        #expect(cluster.leaders == [2])
+        cluster.propose("b", at: 2)
+        cluster.settle()
+        cluster.tickAll(times: 8)
+        #expect(cluster.raft(3).standing == .trusted)
+        #expect(cluster[3].quarantined == [])
+        #expect(incarnation(of: 3, at: 2, in: cluster) == 2)
+        #expect(cluster.commands(at: 3) == ["a", "b"])
+        #expect(cluster.checker.violations == [])
+    }
+
     @Test func quarantineIsForGood() {
         let cluster = led()
         let image = cluster.image(of: 3)

@@ -17,6 +17,7 @@ struct SimulatedDisk {
     /// What a repair wrote that was not what the entry had held.
     var wrongRepairs: [LogEntry] = []
     var peers: [PeerRecord] = []
+    var peersAreIncomplete = false
 
     /// - Parameter state: what the state machine durably is.
     mutating func write(_ work: AppendWork, state: ArraySlice<LogEntry> = []) {

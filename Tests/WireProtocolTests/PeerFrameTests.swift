@@ -163,6 +163,7 @@ import WireProtocol
             .registrationAnswer(incarnation: 3, start: 77, .registered),
             .registrationAnswer(incarnation: 3, start: 77, .quarantined(record)),
             .registrationAnswer(incarnation: 3, start: 77, .startedTwice),
+            .registrationAnswer(incarnation: 0, start: 0, .forgotten),
             .memberRecords([record, record]),
             .snapshotNeeded(minIndex: LogIndex(7), sources: [ReplicaID(1), ReplicaID(9)]),
             .snapshotWanted(minIndex: LogIndex(7)),

@@ -190,6 +190,7 @@ extension World {
                 lastTimestamp: recovered.lastTimestamp),
             appliedIndex: seat.machine.appliedIndex, incarnation: node.incarnation)
         state.peers = recovered.peers
+        state.peersAreIncomplete = recovered.peersAreIncomplete
         state.stateIsLost = seat.mustRebuild
         state.installedSnapshot = seat.installed
         state.isWitness = seat.isWitness
