@@ -31,14 +31,8 @@ struct LeaderLease: Sendable {
     }
 
     mutating func confirmed(through number: UInt64) {
-        #if PlantedBugs
-            let latest = rounds.last
-        #endif
         while let round = rounds.first, round.number <= number {
             confirmed = round
-            #if PlantedBugs
-                if PlantedBug.active == .leaseCountsFromTheLastRound { confirmed = latest }
-            #endif
             rounds.popFirst()
         }
     }

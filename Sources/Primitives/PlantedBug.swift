@@ -31,7 +31,6 @@
         case readsBeforeTheTermCommits
         case readsBeforeTheyAreApplied
         case leaseSurvivesTransfer
-        case leaseCountsFromTheLastRound
         // Membership
         case oneMajorityWhileJoint
         case learnersCount
@@ -62,7 +61,7 @@
         package var isSeenByClientsOnly: Bool {
             switch self {
             case .readsWithoutAsking, .readsBeforeTheTermCommits, .readsBeforeTheyAreApplied,
-                .leaseSurvivesTransfer, .leaseCountsFromTheLastRound:
+                .leaseSurvivesTransfer:
                 true
             default: false
             }
@@ -100,7 +99,6 @@
             case .readsBeforeTheTermCommits: "a new leader answers reads below what is committed"
             case .readsBeforeTheyAreApplied: "a read is answered before its index is applied"
             case .leaseSurvivesTransfer: "a leader that handed over goes on answering reads"
-            case .leaseCountsFromTheLastRound: "a lease outlives the promise that it rests on"
             case .oneMajorityWhileJoint: "two majorities that do not meet may decide"
             case .learnersCount: "replicas without a vote commit entries"
             case .secondChangeAtOnce: "majorities of two configurations need not meet"

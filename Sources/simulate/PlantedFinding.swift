@@ -35,6 +35,7 @@
             ([" commits ", "others of"], "state-machine safety"),
             (["which no quorum of"], "commit at a quorum"),
             (["too few zones"], "the zone rule"),
+            (["commits by counting"], "commit of the leader's term only"),
             ([" says ", "and its disk has"], "promises that are durable"),
             (["applies another entry"], "state-machine safety"),
             (["applies", "is not committed"], "state-machine safety"),

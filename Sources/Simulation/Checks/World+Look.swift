@@ -152,7 +152,10 @@ extension World {
                     """)
             }
             noteZoneRule(index, term, seat.group)
-            if index == raft.commitIndex { checkZones(index, term, seat.group, candidates) }
+            if index == raft.commitIndex {
+                checkZones(index, term, seat.group, candidates)
+                checkCounted(index, term, raft)
+            }
         }
     }
 

@@ -81,6 +81,19 @@ extension World {
         checks.groups[group].configurations[name] = configuration
     }
 
+    /// "Raft never commits log entries from previous terms by counting replicas. Only log entries
+    /// from the leader's current term are committed by counting replicas; once an entry from the
+    /// current term has been committed in this way, then all prior entries are committed
+    /// indirectly" (thesis §3.6.2).
+    ///
+    /// - Parameter index: the last that is committed at once, by this replica first.
+    func checkCounted(_ index: LogIndex, _ term: Term, _ raft: RaftGroup) {
+        guard raft.role == .leader, term != raft.term else { return }
+        fail(
+            "group \(raft.group): leader \(raft.replica) of term \(raft.term) commits by counting "
+                + "\(index) of term \(term)")
+    }
+
     /// An entry that is committed brings its zone rule into force.
     func noteZoneRule(_ index: LogIndex, _ term: Term, _ group: Int) {
         let name = Checks.EntryName(index: index, term: term)
