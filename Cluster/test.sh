@@ -123,6 +123,9 @@ single "build ($CONFIGURATION, warnings are errors)" "$BUILD_LIMIT" \
 unit_tests
 build_binaries "$CONFIGURATION" || { tally 0 1 0; finish; }
 
+if build_simulator && shipped="$SIMULATOR"; then
+    script "simulator" "$PYTHON" Tests/Simulation/simulate_test.py --program "$shipped"
+fi
 if build_simulator && shipped="$SIMULATOR" && build_simulator planted; then
     single "planted bugs are found (docs/planted-bugs.md)" "$SCRIPT_LIMIT" "$SIMULATOR" --planted
     script "planted bugs do not ship" "$PYTHON" Tests/Simulation/planted_test.py --bin "$BIN" \
