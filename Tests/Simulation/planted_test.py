@@ -29,7 +29,8 @@ def read_list():
 
 def traces(names, breaks):
     """What a program with the bugs in it holds: the type, in each of its symbols, and the words."""
-    words = ["PlantedBug"] + list(breaks.values())
+    # As it is mangled: the name of its file, which is empty then, stands in every debug build.
+    words = [f"{len('PlantedBug')}PlantedBugO"] + list(breaks.values())
     return words + [name for name in names if len(name.encode()) > INLINE_BYTES]
 
 
