@@ -123,10 +123,13 @@ single "build ($CONFIGURATION, warnings are errors)" "$BUILD_LIMIT" \
 unit_tests
 build_binaries "$CONFIGURATION" || { tally 0 1 0; finish; }
 
-if build_simulator && shipped="$SIMULATOR"; then
+if build_simulator; then
+    shipped="$SIMULATOR"
     script "simulator" "$PYTHON" Tests/Simulation/simulate_test.py --program "$shipped"
+else
+    tally 0 1 0
 fi
-if build_simulator && shipped="$SIMULATOR" && build_simulator planted; then
+if [ -n "${shipped:-}" ] && build_simulator planted; then
     single "planted bugs are found (docs/planted-bugs.md)" "$SCRIPT_LIMIT" "$SIMULATOR" --planted
     script "planted bugs do not ship" "$PYTHON" Tests/Simulation/planted_test.py --bin "$BIN" \
         --simulate "$shipped" --planted "$SIMULATOR"

@@ -111,9 +111,9 @@ extension RaftGroup {
         standing == .trusted && candidacy == nil && transfer == nil && work.writesNothing
             && log.appendsInFlight.isEmpty && log.commitIndex == log.lastIndex
             && log.durableIndex == log.lastIndex && log.handedIndex == log.lastIndex
-            && log.lastTerm == term && forwarded.count == 0 && log.damage.isEmpty
+            && log.lastTerm == term && forwarded.count == 0
+            && log.damage.isEmpty && !log.needsSnapshot
             && snapshots.search == nil && snapshots.making == nil
-            && log.damage.isEmpty && !log.needsSnapshot && snapshots.search == nil
             && configurationIndex <= log.commitIndex && !configuration.voters.isJoint
     }
 
