@@ -15,6 +15,8 @@ struct Leadership: Sendable {
     /// Ticks without anything to do.
     var idleTicks = 0
     var lastIndexAtTick = LogIndex.zero
+    /// As told with the latest tick.
+    var lostNodes: [NodeID] = []
     /// What members were last told of each other, and how often they will be told again.
     var recordsTold: [PeerRecord] = []
     var recordRepeats = 0

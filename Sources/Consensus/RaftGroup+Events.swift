@@ -16,8 +16,14 @@ extension RaftGroup {
     /// One tick of the shell's clock has passed.
     ///
     /// - Parameter now: this node's monotonic clock; without it no leader lease is held.
-    package mutating func ticked(now: MonotonicTime? = nil) -> Effects {
+    ///
+    /// - Parameter lostNodes: from which nothing at all has been heard for an election timeout;
+    ///   a leader's group may sleep although members there lack entries.
+    package mutating func ticked(
+        now: MonotonicTime? = nil, lostNodes: [NodeID] = []
+    ) -> Effects {
         noteClock(now)
+        leadership?.lostNodes = lostNodes
         guard !isAsleep else { return finishEvent() }
         ticks += 1
         registrationTicked()

@@ -7,6 +7,8 @@ package enum WakeReason: Hashable, Sendable {
     case request
     /// A node has not been heard for an election timeout.
     case nodeLost(NodeID)
+    /// A node that was lost has been heard again: what its members missed is theirs now.
+    case nodeHeard(NodeID)
     /// The deadline that the shell had set is here: a lease of a client may have run out.
     case deadline
 }
@@ -28,6 +30,9 @@ package enum WakeReason: Hashable, Sendable {
 //    groups with a member there are told `nodeLost`; a group that falls asleep while the node is
 //    lost is told then. A late heartbeat of a dead leader would put it to sleep for good otherwise.
 // 3. Messages wait for no tick: a group asleep is handed what comes for it.
+// 4. A leader whose group fell asleep beside a lost node (`sleepsBeside`) is told `nodeHeard` once
+//    that node is heard again. Without such sleep every group with a member on a dead node would
+//    stay awake until somebody replaces it.
 //
 // A node that restarts before it is missed needs no word: its replicas come back awake, and what
 // they say (registration, pre-vote) wakes the others. Both are told from whether their leader sits
@@ -51,8 +56,18 @@ extension RaftGroup {
             } else if let leaderNode, leaderNode == node {
                 loseLeader()
             }
+        case .nodeHeard(let node):
+            if sleepsBeside(node) { wake() }
         }
         return finishEvent()
+    }
+
+    /// A leader asleep whose member on this node lacks entries.
+    package func sleepsBeside(_ node: NodeID) -> Bool {
+        guard isAsleep, let led = leadership else { return false }
+        return led.progress.contains { progress in
+            !hasEverything(progress) && configuration.member(progress.replica)?.node == node
+        }
     }
 
     /// Waking confirms leadership before anything else: a leader holds no lease, reads wait for a
@@ -122,10 +137,20 @@ extension RaftGroup {
         guard let led = leadership, isAtRest, log.appliedIndex == log.lastIndex, led.readCount == 0
         else { return false }
         return led.progress.allSatisfy { progress in
-            peerMemory.isQuarantined(progress.replica)
-                || progress.flow == .replicate && progress.matchIndex == log.lastIndex
-                    && progress.fetch == nil
+            peerMemory.isQuarantined(progress.replica) || hasEverything(progress)
+                || progress.fetch == nil && isOnLostNode(progress)
         }
+    }
+
+    private func hasEverything(_ progress: Progress) -> Bool {
+        progress.flow == .replicate && progress.matchIndex == log.lastIndex && progress.fetch == nil
+    }
+
+    private func isOnLostNode(_ progress: Progress) -> Bool {
+        guard let led = leadership, !led.lostNodes.isEmpty, !isLive(progress),
+            let member = configuration.member(progress.replica)
+        else { return false }
+        return led.lostNodes.contains(member.node)
     }
 
     mutating func idleTicked() {

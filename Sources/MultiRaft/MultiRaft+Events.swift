@@ -11,11 +11,12 @@ extension MultiRaft {
         wakeDue()
         // Groups that fall asleep, or are woken, meanwhile change `active`.
         let ticking = active
+        let lostNodes = self.lostNodes
         for id in ticking {
             guard let place = places[id], !isAsleep(at: place) else { continue }
             counters.groupTicks += 1
             isTicking = true
-            step(at: place) { $0.ticked(now: now) }
+            step(at: place) { $0.ticked(now: now, lostNodes: lostNodes) }
             isTicking = false
         }
         if ticks % UInt64(settings.heartbeatTicks) == 0 {

@@ -30,7 +30,9 @@ extension MultiRaft {
                     campaignsFirst(place, without: lost)
                     ? first + generator.next() % max(1, timeout * 2 / 5) : first + timeout * 7 / 10
             }
-            wakes.append(WakeQueue.Wake(tick: tick, group: slots[place].raft.group, lost: lost))
+            wakes.append(
+                WakeQueue.Wake(
+                    tick: tick, group: slots[place].raft.group, reason: .nodeLost(lost)))
         }
         wakes.sort { ($0.tick, $0.group) < ($1.tick, $1.group) }
         self.wakes.append(wakes)
@@ -58,16 +60,47 @@ extension MultiRaft {
 
     mutating func wakeDue() {
         while let due = wakes.popFirst(at: ticks) {
-            guard let place = places[due.group] else { continue }
-            let leads = slots[place].raft.role == .leader
-            // The node may be back: a leader that has merely paused still leads.
-            guard
-                leads
-                    ? slots[place].peerNodes.contains(due.lost) && isLost(due.lost)
-                    : slots[place].leaderNode == due.lost && leaderIsLost(place)
-            else { continue }
-            step(at: place) { $0.woken(.nodeLost(due.lost)) }
+            guard let place = places[due.group], stillHolds(due.reason, place) else { continue }
+            step(at: place) { $0.woken(due.reason) }
         }
+    }
+
+    private func stillHolds(_ reason: WakeReason, _ place: Int) -> Bool {
+        switch reason {
+        case .nodeLost(let lost):
+            // The node may be back: a leader that has merely paused still leads.
+            slots[place].raft.role == .leader
+                ? slots[place].peerNodes.contains(lost) && isLost(lost)
+                : slots[place].leaderNode == lost && leaderIsLost(place)
+        case .nodeHeard(let node): !isLost(node) && slots[place].raft.sleepsBeside(node)
+        case .request, .deadline: true
+        }
+    }
+
+    /// A node is back. Groups led from here that went to sleep without it, or do so in the tick
+    /// under way, are told from the next tick on, within an election timeout: all at once would hold
+    /// up whatever the node wants first.
+    mutating func scheduleWakes(becauseHeard node: NodeID) {
+        #if PlantedBugs
+            if PlantedBug.active == .returnOfANodeUntold { return }
+        #endif
+        var wakes: [WakeQueue.Wake] = []
+        for place in slots.indices
+        where slots[place].raft.role == .leader && slots[place].peerNodes.contains(node) {
+            wakes.append(
+                WakeQueue.Wake(
+                    tick: ticks + 1 + generator.next() % UInt64(settings.electionTimeoutTicks),
+                    group: slots[place].raft.group, reason: .nodeHeard(node)))
+        }
+        wakes.sort { ($0.tick, $0.group) < ($1.tick, $1.group) }
+        self.wakes.append(wakes)
+    }
+
+    /// Nodes from which nothing has been heard for an election timeout.
+    var lostNodes: [NodeID] {
+        peers.filter {
+            !$0.isHeard && ticks - $0.lastHeard > UInt64(settings.electionTimeoutTicks)
+        }.map(\.node)
     }
 
     private func isLost(_ node: NodeID) -> Bool {
@@ -93,7 +126,7 @@ extension MultiRaft {
     mutating func tellOfLossBefore(_ place: Int) {
         guard leaderIsLost(place), let leader = slots[place].leaderNode else { return }
         let wake = WakeQueue.Wake(
-            tick: ticks + 1, group: slots[place].raft.group, lost: leader)
+            tick: ticks + 1, group: slots[place].raft.group, reason: .nodeLost(leader))
         wakes.append([wake])
     }
 }

@@ -29,6 +29,7 @@ extension MultiRaft {
             peers[at].isHeard = true
             if peers[at].isReportedLost { turn.effects.nodeChanges.append(.heard(node)) }
             peers[at].isReportedLost = false
+            scheduleWakes(becauseHeard: node)
         }
         if hasRestarted {
             let groups = scheduleWakes(because: node, hasRestarted: true)

@@ -1,14 +1,15 @@
+import Consensus
 import Primitives
 
-/// Groups to be told that a node is lost, in the order of their ticks.
+/// Groups to be told that a node is lost, or is back, in the order of their ticks.
 struct WakeQueue: Sendable {
     struct Wake: Sendable {
         let tick: UInt64
         let group: GroupID
-        let lost: NodeID
+        let reason: WakeReason
     }
 
-    /// One for each loss that is not done: few, and each ascending.
+    /// One for each change that is not done: few, and each ascending.
     private var runs: [(wakes: [Wake], head: Int)] = []
 
     var count: Int { runs.reduce(0) { $0 + $1.wakes.count - $1.head } }

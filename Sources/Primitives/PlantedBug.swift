@@ -52,6 +52,7 @@
         case lostProposalSentAgainTooEarly
         case forwardTakenTwice
         case wokenGroupNotTicked
+        case returnOfANodeUntold
 
         /// The one that is switched on in this process. Set once, before anything runs.
         nonisolated(unsafe) package static var active: PlantedBug?
@@ -118,6 +119,7 @@
             case .lostProposalSentAgainTooEarly: "a command is executed twice"
             case .forwardTakenTwice: "a repeated message executes a command twice"
             case .wokenGroupNotTicked: "a group that has slept elects nobody any more"
+            case .returnOfANodeUntold: "a member that was away never gets what it missed"
             }
         }
     }

@@ -169,6 +169,50 @@ import Testing
         #expect(world.ids.allSatisfy { world[$0].multi!.activeCount == 0 })
     }
 
+    /// A node that is gone for good would keep every group that it was a member of awake.
+    @Test func groupsSleepBesideADeadNodeAndItsMembersCatchUpWhenItReturns() {
+        let world = Self.asleep(groups: 20)
+        world.crash(3)
+        world.tickAll(4 * Self.timeout)
+        for group in 1...20 { world.propose(group, at: 1) }
+        world.tickAll(10 * Self.timeout)
+        for id in [1, 2] { #expect(world[id].multi!.activeCount == 0, "node \(id)") }
+        for group in world.groupIDs { #expect(world.commands(group, at: 1).count == 1) }
+
+        world.start(3)
+        world.tickAll(10 * Self.timeout)
+        for group in world.groupIDs {
+            #expect(world.commands(group, at: 3) == world.commands(group, at: 1), "\(group)")
+        }
+        for id in world.ids { #expect(world[id].multi!.activeCount == 0, "node \(id)") }
+        #expect(world.violations == [])
+    }
+
+    /// Its leader's word still reaches it, so that it has no reason to wake: nobody but the leader's
+    /// node can know that it was away.
+    @Test func aMemberThatCouldOnlyHearIsToldWhatItMissed() {
+        let world = Self.asleep(groups: 12)
+        let groups = world.groupIDs.filter { world.leader(of: $0) == 1 }
+        #expect(!groups.isEmpty)
+        world.cut = [[NodeID(3), NodeID(1)]]
+        world.tickAll(2 * Self.timeout)
+        // Appends are lost, too: 3 falls behind.
+        world.cut = [[NodeID(3), NodeID(1)], [NodeID(1), NodeID(3)]]
+        for group in groups { world.propose(Int(group.rawValue), at: 1) }
+        world.tickAll(1)
+        world.cut = [[NodeID(3), NodeID(1)]]
+        world.tickAll(10 * Self.timeout)
+        #expect(groups.allSatisfy { world[1].multi!.isAsleep($0) })
+
+        world.heal()
+        world.tickAll(4 * Self.timeout)
+        for group in groups {
+            #expect(world.commands(group, at: 3).count == 1, "group \(group)")
+        }
+        #expect(world.ids.allSatisfy { world[$0].multi!.activeCount == 0 })
+        #expect(world.violations == [])
+    }
+
     /// "A group with unexpired leases keeps a wake deadline on every voter."
     @Test func aDeadlineWakesItsGroupOnEveryVoterThoughTheLeaderIsDead() {
         let world = Self.asleep(groups: 5)
