@@ -72,8 +72,8 @@ extension World {
         for seat in node.seats { seat.unsynced = [] }
         for batch in batch.messagesAfterDurable { checkLeaving(batch.messages, node) }
         trace.mix(5, node.number, batch.tickets.count)
-        send(batch.messagesAfterDurable, from: node)
         post(.durable(batch.tickets), to: node)
+        send(batch.messagesAfterDurable, from: node)
         if node.logQueue.isEmpty {
             node.isLogBusy = false
         } else {
