@@ -19,7 +19,8 @@ package enum WakeReason: Hashable, Sendable {
 // them until every member that shows life has answered that it sleeps; then it sleeps, too. So a
 // message that is lost on the way costs another heartbeat. A member that stays awake beside a
 // sleeping leader asks for pre-votes in the end, which wakes the leader, whose heartbeats it
-// follows again: no election comes of it.
+// follows again: no election comes of it. A follower that somebody else wakes tells its leader, who
+// may be out of that one's sight.
 //
 // What a heartbeat proves for each group is proved for all sleeping groups of a node at once, by
 // the shell (`MultiRaft`), which owes each group this:
@@ -49,7 +50,7 @@ extension RaftGroup {
         case .request, .deadline:
             let tellsLeader = isAsleep && leadership == nil
             wake()
-            if tellsLeader, let leader { sendNow(.heartbeatResponse(round: 0), to: leader) }
+            if tellsLeader { tellLeaderToWake() }
         case .nodeLost(let node):
             if leadership != nil {
                 if configuration.members.contains(where: { $0.node == node }) { wake() }
@@ -102,7 +103,15 @@ extension RaftGroup {
             default: break
             }
         }
+        let tellsLeader = leadership == nil && message.from != leader
         wake()
+        if tellsLeader { tellLeaderToWake() }
+    }
+
+    /// Beside a leader that sleeps a follower would soon hear none, and elect whoever has lost sight
+    /// of it.
+    private mutating func tellLeaderToWake() {
+        if let leader { sendNow(.heartbeatResponse(round: 0), to: leader) }
     }
 
     /// The leader's node is lost. That took an election timeout, so this voter is bound by nothing,

@@ -6,8 +6,10 @@ package struct SimulationOptions: Hashable, Sendable {
     package var faults: FaultSet
     /// Times that the cluster is hurt and healed.
     package var cycles: Int
-    /// The run ends, without demanding progress, after this many events.
+    /// The run ends after this many events, and has failed then unless it was to be cut off.
     package var eventsMax: Int
+    /// The run ends, without demanding progress, after `eventsMax`.
+    package var isCutOff: Bool
     /// Lines of the trace that are kept, the last ones; 0 for none.
     package var traceLines: Int
     /// Deliberate faults of the simulated world itself: the checkers must find them.
@@ -17,6 +19,7 @@ package struct SimulationOptions: Hashable, Sendable {
 
     package init(
         seed: UInt64, faults: FaultSet = .all, cycles: Int = 3, eventsMax: Int = 2_000_000,
+        isCutOff: Bool = false,
         traceLines: Int = 0, sabotage: Sabotage? = nil,
         isTraced: Bool = false
     ) {
@@ -24,6 +27,7 @@ package struct SimulationOptions: Hashable, Sendable {
         self.faults = faults
         self.cycles = cycles
         self.eventsMax = eventsMax
+        self.isCutOff = isCutOff
         self.traceLines = traceLines
         self.sabotage = sabotage
         self.isTraced = isTraced

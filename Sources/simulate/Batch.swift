@@ -9,6 +9,8 @@ final class Batch: @unchecked Sendable {
     // Under the lock.
     private var totals = Totals()
     private var failures: [Failure] = []
+    /// A child ended before its last seed, and no run had failed.
+    private var isBroken = false
     private var children: [Process] = []
 
     struct Failure {
@@ -47,7 +49,7 @@ final class Batch: @unchecked Sendable {
         if failures.isEmpty && !missing.isEmpty {
             say("FAILED: the committed seeds do not reach \(missing.joined(separator: ", "))")
         }
-        return failures.isEmpty && missing.isEmpty ? 0 : 1
+        return failures.isEmpty && missing.isEmpty && !isBroken ? 0 : 1
     }
 
     /// nil: as many as there is time for.
@@ -72,6 +74,7 @@ final class Batch: @unchecked Sendable {
             if line.hasPrefix("begin\t"), let seed = UInt64(line.dropFirst(6)) {
                 begun = seed
                 hasReported = false
+                self.announce(seed)
                 return
             }
             guard let run = RunLine(line) else {
@@ -81,8 +84,12 @@ final class Batch: @unchecked Sendable {
             hasReported = true
             self.record(run)
         }
-        if !hasReported, let begun, !isStopping {
+        guard status != 0, !isStopping else { return }
+        if !hasReported, let begun {
             fail(Failure(seed: begun, what: "the process ended with status \(status)"))
+        } else {
+            lock.withLock { isBroken = true }
+            say("FAILED: a child process ended with status \(status) before its last seed")
         }
     }
 
@@ -94,13 +101,21 @@ final class Batch: @unchecked Sendable {
 
     private func record(_ run: RunLine) {
         lock.withLock { totals.add(run) }
+        let undecided = run.undecided > 0 ? ", \(run.undecided) undecided histories" : ""
         say(
-            "seed \(run.seed) commit \(command.commit) options "
-                + "\(command.arguments(seed: run.seed).dropFirst(2).joined(separator: " ")): "
-                + "\(run.isClean ? "clean" : "FAILED"), digest \(String(run.digest, radix: 16)), "
-                + "\(run.events) events, \(run.virtualTime / 1_000_000) s, "
-                + "\(run.operations.invoked) operations")
+            "seed \(run.seed): \(run.isClean ? "clean" : "FAILED"), "
+                + "digest \(String(run.digest, radix: 16)), \(run.events) events, "
+                + "\(run.virtualTime / 1_000_000) s, \(run.operations.invoked) operations"
+                + undecided)
         if !run.isClean { fail(Failure(seed: run.seed, what: run.failure)) }
+    }
+
+    /// Before it runs: whatever becomes of the process, the run can be repeated.
+    private func announce(_ seed: UInt64) {
+        let options = command.arguments(seed: seed).dropFirst(2).joined(separator: " ")
+        say(
+            "seed \(seed) commit \(command.commit) options "
+                + "\(options.isEmpty ? "by default" : options)")
     }
 
     /// The first failure ends the batch: what is wrong once is looked into before it is found again.

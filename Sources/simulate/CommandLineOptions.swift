@@ -133,8 +133,16 @@ struct CommandLineOptions {
             default: throw Mistake(description: "unknown option '\(option)'")
             }
         }
-        if tracesText, mode != .matrix { mode = .one }
-        guard cycles > 0, seeds.map({ $0 > 0 }) ?? true, jobs.map({ $0 > 0 }) ?? true,
+        if tracesText, mode == .batch {
+            guard seeds ?? 1 == 1, minutes == nil, !isCommitted else {
+                throw Mistake(description: "--trace-text prints one seed")
+            }
+            mode = .one
+        }
+        if isCommitted, mode == .batch, seed != nil || seeds != nil || minutes != nil {
+            throw Mistake(description: "--committed has its own list of seeds")
+        }
+        guard cycles > 0, stride > 0, seeds.map({ $0 > 0 }) ?? true, jobs.map({ $0 > 0 }) ?? true,
             steps.map({ $0 > 0 }) ?? true
         else { throw Mistake(description: "numbers are above zero") }
     }
@@ -162,7 +170,10 @@ struct CommandLineOptions {
         var options = SimulationOptions(
             seed: seed, faults: faults, cycles: cycles, sabotage: sabotage,
             isTraced: traceDirectory != nil)
-        if let steps { options.eventsMax = steps }
+        if let steps {
+            options.eventsMax = steps
+            options.isCutOff = true
+        }
         return options
     }
 

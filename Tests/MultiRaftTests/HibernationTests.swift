@@ -213,6 +213,23 @@ import Testing
         #expect(world.violations == [])
     }
 
+    /// "A disruptive or returning node never unseats one": a follower that alone has lost sight of
+    /// the leader asks those for votes that sleep beside it.
+    @Test(arguments: 1...6 as ClosedRange<UInt64>)
+    func aFollowerCutOffFromASleepingLeaderDoesNotUnseatIt(seed: UInt64) {
+        let world = Self.asleep(groups: 30, seed: seed)
+        let terms = world.groupIDs.map { world[1].multi!.group($0)!.term }
+        let leaders = world.groupIDs.map { world.leader(of: $0) }
+        let (a, b) = (world[1].id, world[2].id)
+        world.cut = [[a, b], [b, a]]
+        world.tickAll(20 * Self.timeout)
+        for (place, group) in world.groupIDs.enumerated() {
+            #expect(world.leader(of: group) == leaders[place], "seed \(seed): \(group)")
+            #expect(world[3].multi!.group(group)!.term == terms[place], "seed \(seed): \(group)")
+        }
+        #expect(world.violations == [], "seed \(seed)")
+    }
+
     /// "A group with unexpired leases keeps a wake deadline on every voter."
     @Test func aDeadlineWakesItsGroupOnEveryVoterThoughTheLeaderIsDead() {
         let world = Self.asleep(groups: 5)

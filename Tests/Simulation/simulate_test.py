@@ -64,10 +64,14 @@ def check_fails(checks, program):
 
 
 def check_refusals(checks, program):
-    for arguments in (["--seeds", "x"], ["--faults", "gremlins"], ["--nonsense"], ["--minutes", "-1"]):
+    for arguments in (["--seeds", "x"], ["--faults", "gremlins"], ["--nonsense"], ["--minutes", "-1"],
+                      ["--trace-text", "--seeds", "2"], ["--committed", "--seed", "4"]):
         run = simulate(program, *arguments)
         checks.expect(f"{' '.join(arguments)} is refused", run.returncode == 2 and "usage" in run.stderr,
                       told(run))
+    run = simulate(program, "--seed", "3", "--cycles", "1", "--trace", "/dev/null/traces")
+    checks.expect("traces that cannot be written are a failure",
+                  run.returncode == 1 and "cannot write a trace" in run.stdout, told(run))
 
 
 # docs/robustness.md lists what is known and open. As long as something is, a fresh batch meets it now

@@ -33,7 +33,8 @@ import Testing
     func theCheckersCanFail(sabotage: Sabotage) {
         let found = (15...26).first { seed in
             let options = SimulationOptions(
-                seed: UInt64(seed), cycles: 1, eventsMax: 60_000, sabotage: sabotage)
+                seed: UInt64(seed), cycles: 1, eventsMax: 60_000, isCutOff: true,
+                sabotage: sabotage)
             return !Simulation.run(options).isClean
         }
         #expect(found != nil, "\(sabotage) is not found in seeds 15 to 26")
@@ -46,6 +47,14 @@ import Testing
         #expect(report.failures.count == 1)
         #expect(report.trace.count == 20)
         #expect(report.trace.last?.contains("FAILURE") == true)
+    }
+
+    @Test func aRunThatDoesNotEndHasFailed() {
+        let options = SimulationOptions(seed: 1, cycles: 1, eventsMax: 500)
+        #expect(Simulation.run(options).failures.first?.contains("no end after 500") == true)
+        var cut = options
+        cut.isCutOff = true
+        #expect(Simulation.run(cut).failures == [])
     }
 
     @Test func faultsAreNamedInLists() {

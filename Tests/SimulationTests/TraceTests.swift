@@ -7,7 +7,8 @@ import Testing
 
     static func run(_ seed: UInt64) -> Report {
         Simulation.run(
-            SimulationOptions(seed: seed, cycles: 1, eventsMax: 12_000, isTraced: true))
+            SimulationOptions(
+                seed: seed, cycles: 1, eventsMax: 12_000, isCutOff: true, isTraced: true))
     }
 
     static let reports = seeds.map { (seed: $0, report: run($0)) }
@@ -51,7 +52,8 @@ import Testing
     }
 
     @Test func anUntracedRunHasNoTrace() {
-        let report = Simulation.run(SimulationOptions(seed: 1, cycles: 1, eventsMax: 2_000))
+        let report = Simulation.run(
+            SimulationOptions(seed: 1, cycles: 1, eventsMax: 2_000, isCutOff: true))
         #expect(report.groupTraces.isEmpty)
     }
 

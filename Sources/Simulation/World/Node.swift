@@ -35,6 +35,10 @@ final class Node {
     var skew: Int64 = 0
     /// Parts per million by which the monotonic clock runs fast.
     var driftPPM: Int64 = 0
+    /// Since when it does, and by how many microseconds it was ahead then.
+    var driftsSince: UInt64 = 0
+    var clockAhead: Int64 = 0
+    var lastReading: UInt64 = 0
 
     // The disk.
     var device = MemoryLogDevice()

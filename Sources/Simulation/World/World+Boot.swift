@@ -292,11 +292,25 @@ extension World {
         UInt64(Int64(tick) * 1_000_000 / (1_000_000 + node.driftPPM))
     }
 
+    /// Each node's own, and never less than before.
     func monotonic(_ node: Node) -> MonotonicTime {
-        let fast =
-            Int64(now) + Int64(now) / 1_000_000 * node.driftPPM
-            + Int64(now) % 1_000_000 * node.driftPPM / 1_000_000
-        return MonotonicTime(nanoseconds: UInt64(fast) * 1_000)
+        let reading = UInt64(Int64(now) + clockAhead(node))
+        precondition(
+            reading >= node.lastReading, "the clock went from \(node.lastReading) to \(reading)")
+        node.lastReading = reading
+        return MonotonicTime(nanoseconds: reading * 1_000)
+    }
+
+    /// Microseconds by which the monotonic clock is ahead of true time.
+    private func clockAhead(_ node: Node) -> Int64 {
+        node.clockAhead + Int64(now - node.driftsSince) * node.driftPPM / 1_000_000
+    }
+
+    /// What the clock has gained or lost so far it keeps.
+    func drift(_ node: Node, byPPM rate: Int64) {
+        node.clockAhead = clockAhead(node)
+        node.driftsSince = now
+        node.driftPPM = rate
     }
 
     func wallClock(_ node: Node) -> UInt64 {

@@ -153,20 +153,31 @@ extension World {
         var outcome: ConfigurationOutcome?
         let id = spec(seat).id
         let clock = wallClock(node)
+        let before = seat.configuration
         tell(node) { outcome = $0.change(id, request, wallClock: clock) }
         trace.note(now, "node \(node.id) group \(id) is asked for \(request): \(outcome!)")
         guard case .accepted? = outcome, case .change(let changes, _) = request else { return }
         injected(.membership)
-        for change in changes {
-            switch change {
-            case .setLearner(let member):
-                let wasVoter = seat.configuration.voters.outgoing.contains(member.replica)
-                reach(wasVoter ? .voterDemoted : .learnerAdded)
-            case .setVoter: reach(.learnerPromoted)
-            case .remove(let replica):
-                reach(replica == seat.replica ? .leaderRemoved : .voterRemoved)
-            case .setZoneRule: break
+        for change in changes { notePath(of: change, before, by: seat) }
+    }
+
+    /// - Parameter before: in force when the leader took the change.
+    private func notePath(of change: MemberChange, _ before: Configuration, by leader: Seat) {
+        let voters = before.voters.incoming
+        switch change {
+        case .setLearner(let member):
+            if voters.contains(member.replica) {
+                reach(.voterDemoted)
+            } else if before.member(member.replica) == nil {
+                reach(.learnerAdded)
             }
+        case .setVoter(let member):
+            if before.learners.contains(member.replica) { reach(.learnerPromoted) }
+        case .remove(let replica):
+            if voters.contains(replica) {
+                reach(replica == leader.replica ? .leaderRemoved : .voterRemoved)
+            }
+        case .setZoneRule: break
         }
     }
 

@@ -25,7 +25,7 @@ extension World {
         if profile.enables(.drift) {
             for node in nodes {
                 injected(.drift)
-                node.driftPPM = Int64(deedChance.below(10_001)) - 5_000
+                drift(node, byPPM: Int64(deedChance.below(10_001)) - 5_000)
             }
         }
         if profile.enables(.skew) {
@@ -48,7 +48,7 @@ extension World {
         trace.note(now, "healing")
         network.mendAll()
         for node in nodes {
-            node.driftPPM = 0
+            drift(node, byPPM: 0)
             node.skew = 0
             node.syncDelay = 0
             node.isFull = false

@@ -153,6 +153,10 @@ final class World {
             report.events += 1
             handle(event)
         }
+        // Nodes that never fall silent are no progress, either.
+        if report.failures.isEmpty, cyclesLeft > 0, !options.isCutOff {
+            fail("no end after \(report.events) events, with \(cyclesLeft) cycles to go")
+        }
         if report.failures.isEmpty { checkHistories() }
         report.virtualTime = now
         report.digest = trace.digest
