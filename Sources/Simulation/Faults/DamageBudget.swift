@@ -13,7 +13,8 @@ import Primitives
 /// anywhere, the lost ones stay a minority, and a set with a witness has none: the other full member
 /// may be the last that has the contents. A lost replica counts until no such configuration has it:
 /// the change that removed it is then committed by a majority of the others, which therefore hold
-/// all that was committed before.
+/// all that was committed before. And it counts until its seat is taken away: a disk that was rolled
+/// back to before the change may take it for a member again, and is rightly quarantined.
 ///
 /// *Loss of entries*, with index and term known. It may strike several replicas, as long as each
 /// entry that it strikes has an intact copy on a full member that is not lost.
@@ -137,12 +138,13 @@ extension World {
         return true
     }
 
-    /// Losses that no configuration speaks of any more.
+    /// Losses that no configuration speaks of any more, and no disk.
     func settleLosses() {
         for group in specs.indices {
             let known = configurations(of: group)
             budget.forget { loss in
                 loss.group == group && known.allSatisfy { $0.member(loss.replica) == nil }
+                    && seat(loss.replica, group).map(\.isGivenUp) ?? true
             }
         }
     }
