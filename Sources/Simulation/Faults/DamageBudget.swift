@@ -17,7 +17,9 @@ import Primitives
 /// back to before the change may take it for a member again, and is rightly quarantined.
 ///
 /// *Loss of entries*, with index and term known. It may strike several replicas, as long as each
-/// entry that it strikes has an intact copy on a full member that is not lost.
+/// entry that it strikes has an intact copy on a full member that is not lost: in its log, or in its
+/// state if its log can win an election against the one that is struck. A replica that alone can win,
+/// and that lacks what all others have cut off, waits for an operator (replica-recovery.md).
 ///
 /// *Loss of a state machine's state*. As long as another full member that is not lost has its state,
 /// or a log from the beginning.
@@ -98,9 +100,11 @@ extension World {
             while index <= range.upperBound {
                 guard let term = seat.ledger.term(at: index) else { return false }
                 let others = fullMembers(seat.group).filter { $0 !== seat }
-                if !others.contains(where: { $0.ledger.holds(index, term) && !$0.mustRebuild }) {
-                    return false
+                let isHeld = others.contains { other in
+                    other.ledger.holds(index, term) && !other.mustRebuild
+                        && (index > other.ledger.base || other.ledger.isUpToDate(with: seat.ledger))
                 }
+                if !isHeld { return false }
                 index = index.next
             }
         }

@@ -26,6 +26,12 @@ extension World {
         }
         node.isDiskDamaged = true
         strike.hit(node.device)
+        trace.note(
+            now,
+            "node \(node.id): \(deed) in segment \(strike.segment) at sectors "
+                + "\(strike.blows.map(\.sector)) damages "
+                + "\(seats.map { "\($0.seat.replica): \($0.damaged)\($0.isLost ? ", lost" : "")" })"
+        )
         for (seat, damaged, isLost) in seats {
             seat.ledger.damaged = damaged
             if isLost {
