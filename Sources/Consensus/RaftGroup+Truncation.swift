@@ -4,6 +4,8 @@ import Primitives
 extension RaftGroup {
     /// The state machine durably is at this index: a restart would go on from there.
     package mutating func persisted(through index: LogIndex) -> Effects {
+        // A quarantined replica's state may be ahead of a log that has forgotten, and is given up.
+        guard standing != .quarantined else { return finishEvent() }
         log.persisted(through: index)
         truncateLog()
         return finishEvent()

@@ -149,7 +149,8 @@ package struct RaftGroup: Sendable {
     ///
     /// - Parameter seed: of the randomised election timeouts, and of what tells two starts apart;
     ///   differs between replicas, and between the starts of one.
-    /// - Throws: `RestoreFailure` when the parts of the disk contradict each other.
+    /// - Throws: `RestoreFailure` when the parts of the disk contradict each other, and the log does
+    ///   not say itself that it has forgotten something: such a replica starts, in quarantine.
     package init(
         group: GroupID, replica: ReplicaID, settings: RaftSettings, restored: RestoredState,
         seed: UInt64
@@ -158,7 +159,8 @@ package struct RaftGroup: Sendable {
             !restored.configurations.isEmpty
         else { throw .noVoters }
         var log = try RaftLog(restored)
-        guard log.lastTerm <= restored.hardState.term else {
+        // Who knows to have forgotten something may have forgotten its term.
+        guard log.lastTerm <= restored.hardState.term || restored.logIsUntrusted else {
             throw .logAheadOfTerm(lastTerm: log.lastTerm, term: restored.hardState.term)
         }
         let interrupted = restored.interruptedInstall(of: try LogTerms(restored.log))
@@ -179,10 +181,11 @@ package struct RaftGroup: Sendable {
         self.log = log
         self.configurations = configurations
         announcedConfiguration = configurations[configurations.count - 1]
-        term = restored.hardState.term
+        term = max(restored.hardState.term, log.lastTerm)
         // A replica that does not know for whom it voted must not vote again. A vote for itself
         // keeps it from that: it campaigns in later terms only.
-        vote = restored.voteIsUnknown ? replica : restored.hardState.vote
+        let voteIsUnknown = restored.voteIsUnknown || term > restored.hardState.term
+        vote = voteIsUnknown ? replica : restored.hardState.vote
         configurationsMayLack = !log.damage.isEmpty
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)
@@ -190,7 +193,7 @@ package struct RaftGroup: Sendable {
         ownStart = OwnStart(
             registration: Registration(
                 incarnation: restored.incarnation, start: startGenerator.next(),
-                term: restored.hardState.term, lastIndex: log.lastIndex, lastTerm: log.lastTerm),
+                term: term, lastIndex: log.lastIndex, lastTerm: log.lastTerm),
             wasQuarantined: restored.peers.contains {
                 $0.replica == replica && $0.incarnation == PeerRecord.quarantined
             })
@@ -211,8 +214,8 @@ package struct RaftGroup: Sendable {
             restored.peers.filter { $0.replica != replica },
             isIncomplete: restored.peersAreIncomplete)
         promisedUntil = UInt64(settings.electionTimeoutTicks)
-        announced = RoleChange(role: .follower, term: restored.hardState.term, leader: nil)
-        work.writesHardState = restored.voteIsUnknown
+        announced = RoleChange(role: .follower, term: term, leader: nil)
+        work.writesHardState = voteIsUnknown
         if let snapshot = interrupted {
             work.start = LogStart(
                 index: snapshot.index, term: snapshot.term, timestamp: snapshot.timestamp,

@@ -40,6 +40,13 @@ struct RaftLog: Sendable {
         let last = terms.lastIndex
         damage.forget(through: terms.baseIndex)
         damage.truncate(from: last.next)
+        var restored = restored
+        if restored.logIsUntrusted {
+            // Its end may lie anywhere, and its entries may have been replaced since: what the disk
+            // says to be committed need not be what stands in this log. Nothing of it is handed out.
+            restored.appliedIndex = min(restored.appliedIndex, last)
+            restored.hardState.commitIndex = restored.appliedIndex
+        }
         guard restored.appliedIndex <= last else {
             throw .appliedAheadOfLog(appliedIndex: restored.appliedIndex, lastIndex: last)
         }

@@ -21,7 +21,8 @@ package struct RestoredState: Hashable, Sendable {
     package var damaged: [ClosedRange<LogIndex>] = []
     /// The vote of `hardState.term` is lost: it counts as given to somebody else.
     package var voteIsUnknown = false
-    /// The log may have forgotten something, and nothing says what.
+    /// The log may have forgotten something, and nothing says what. Its replica is quarantined, and
+    /// that the log lacks what was committed, applied or voted in says nothing more.
     package var logIsUntrusted = false
     /// The state machine's state is gone or damaged: `appliedIndex` is what it had been, or zero,
     /// and a snapshot takes its place unless the log still begins with entry 1.

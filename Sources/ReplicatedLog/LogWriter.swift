@@ -7,7 +7,7 @@ import Primitives
 /// 2. `dataEnd + 2 <= identifiersStart`: there is always room for the batch that ends the segment.
 /// 3. Everything in segments before `segment` is durable.
 struct LogWriter: Sendable {
-    let device: any LogDevice
+    var device: any LogDevice
     let identity: LogIdentity
     let settings: LogSettings
 

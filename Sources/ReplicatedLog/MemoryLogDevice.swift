@@ -177,6 +177,24 @@ extension MemoryLogDevice {
         state.withLock { $0.segments[segment]!.durable }
     }
 
+    /// A sector that stands as it was written, and proves that this one had been synced: each head of
+    /// a batch and each sector of identifiers says up to where everything was when it was written.
+    package func proof(thatSynced sector: Int, of segment: SegmentNumber) -> Int? {
+        state.withLock { state in
+            guard let known = state.segments[segment], let synced = known.syncNumbers[sector] else {
+                return nil
+            }
+            return known.syncNumbers.lazy.filter { other, number in
+                guard number > synced, !known.harmed.contains(other),
+                    !known.unreadable.contains(other)
+                else { return false }
+                let role = known.current[other * Sector.size + Sector.roleOffset]
+                return role == Sector.Role.batchHead.rawValue
+                    || role == Sector.Role.identifiers.rawValue
+            }.map(\.key).min()
+        }
+    }
+
     /// How often an operation was begun.
     package func count(of operation: LogDeviceError.Operation) -> Int {
         state.withLock { $0.counts[operation, default: 0] }

@@ -11,6 +11,11 @@ struct MemorySegment: Sendable {
     /// any more unless the sector is written again.
     private var abandoned: [Int: Bytes] = [:]
     private(set) var unreadable: Set<Int> = []
+    /// By sector, which sync made it durable, counted from 1.
+    private(set) var syncNumbers: [Int: Int] = [:]
+    private var syncs = 0
+    /// Sectors that do not hold what was written to them.
+    private(set) var harmed: Set<Int> = []
 
     init(_ content: consuming Bytes) { current = content }
 
@@ -33,6 +38,7 @@ struct MemorySegment: Sendable {
                 unsynced[sector, default: []].append(before)
             }
             if !unreadable.isEmpty { unreadable.remove(sector) }
+            if !harmed.isEmpty { harmed.remove(sector) }
         }
         current.withUnsafeMutableBytes { raw in
             UnsafeMutableRawBufferPointer(rebasing: raw[offset..<offset + bytes.count])
@@ -40,7 +46,11 @@ struct MemorySegment: Sendable {
         }
     }
 
-    mutating func sync() { unsynced.removeAll(keepingCapacity: true) }
+    mutating func sync() {
+        syncs += 1
+        for sector in unsynced.keys { syncNumbers[sector] = syncs }
+        unsynced.removeAll(keepingCapacity: true)
+    }
 
     mutating func failSync() {
         for (sector, contents) in unsynced { abandoned[sector] = contents[0] }
@@ -72,6 +82,7 @@ struct MemorySegment: Sendable {
         let mask: UInt8 = 1 << UInt8(bit)
         current[byte] ^= mask
         let (sector, place) = byte.quotientAndRemainder(dividingBy: Sector.size)
+        harmed.insert(sector)
         for i in 0..<(unsynced[sector]?.count ?? 0) { unsynced[sector]![i][place] ^= mask }
         abandoned[sector]?[place] ^= mask
     }
@@ -79,6 +90,9 @@ struct MemorySegment: Sendable {
     /// As `flipBit`.
     mutating func overwrite(at offset: Int, _ bytes: Bytes) {
         current.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+        if !bytes.isEmpty {
+            harmed.formUnion(offset / Sector.size...(offset + bytes.count - 1) / Sector.size)
+        }
         if unsynced.isEmpty && abandoned.isEmpty { return }
         for (i, byte) in bytes.enumerated() {
             let (sector, place) = (offset + i).quotientAndRemainder(dividingBy: Sector.size)

@@ -86,6 +86,22 @@ package final class ReplicatedLog: Sendable {
         try sync()
     }
 
+    /// Writes to a copy of the device what `seal` would write to the device. For a simulator that asks
+    /// what becomes of damage once the log goes on.
+    package func seal(on copy: any LogDevice) throws(LogError) {
+        var writer = writer.withLock { $0 }
+        if let cause = writer.poison { throw .poisoned(cause) }
+        writer.device = copy
+        var mark = BatchEncoder()
+        do throws(LogDeviceError) {
+            try writer.sync()
+            _ = try writer.write(&mark, kind: .seal, checkpoint: checkpoint)
+            try writer.sync()
+        } catch {
+            throw .device(error)
+        }
+    }
+
     /// States, after a salvage that may have lost groups altogether
     /// (`RecoveryReport.mayLackGroups`), that every group of this node is in the log again, or that
     /// what was lost of it does not matter any more. Durable when this returns.

@@ -15,6 +15,8 @@ package enum Sector {
     package static let contentSize = 504
 
     static let tagOffset = 504
+    /// Of the tag's top byte: integers are little-endian.
+    static let roleOffset = 507
     static let checksumOffset = 508
     static let sequenceMask: UInt32 = 0xFF_FFFF
 

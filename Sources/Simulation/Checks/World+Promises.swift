@@ -132,23 +132,17 @@ extension World {
         return zones.count
     }
 
-    /// Each batch behind a struck one says that those before it were synced. What a start drops
-    /// without a word are therefore batches at the log's end that were all struck themselves.
+    /// What a start drops as torn was never synced, or nothing that is left says that it was. A last
+    /// sync may have made several batches durable at once: when the first of them is lost, no later
+    /// one speaks of it (log-segment.md, "What cannot be told").
     ///
-    /// - Parameter struck: sectors, beneath a log that was at rest.
-    func checkDropped(_ report: RecoveryReport, _ node: Node, struck: Int) {
-        // What a stopped process had written may lack its sync.
-        guard node.isUp, report.salvaged.isEmpty else { return }
-        let whole: RecoveryReport
-        do throws(LogError) {
-            whole = try openLog(node.device.copy(), node).report
-        } catch {
-            return
-        }
-        if whole.salvaged.isEmpty, whole.batches - report.batches > struck {
-            fail(
-                "node \(node.id): \(whole.batches - report.batches) synced batches are dropped in "
-                    + "silence, and \(struck) sectors were struck")
-        }
+    /// - Parameter left: the log as the start found it.
+    func checkDropped(_ report: RecoveryReport, from left: MemoryLogDevice, _ node: Node) {
+        guard report.salvaged.isEmpty, let tail = report.tornTail,
+            let proof = left.proof(thatSynced: tail.offset / Sector.size, of: tail.segment)
+        else { return }
+        fail(
+            "node \(node.id): what was synced at byte \(tail.offset) of segment \(tail.segment) is "
+                + "dropped in silence, though sector \(proof) says that it was")
     }
 }

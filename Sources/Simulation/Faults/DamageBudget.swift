@@ -13,10 +13,13 @@ import Primitives
 /// anywhere, the lost ones stay a minority, and a set with a witness has none: the other full member
 /// may be the last that has the contents. A lost replica counts until no such configuration has it:
 /// the change that removed it is then committed by a majority of the others, which therefore hold
-/// all that was committed before.
+/// all that was committed before. And it counts until its seat is taken away: a disk that was rolled
+/// back to before the change may take it for a member again, and is rightly quarantined.
 ///
 /// *Loss of entries*, with index and term known. It may strike several replicas, as long as each
-/// entry that it strikes has an intact copy on a full member that is not lost.
+/// entry that it strikes has an intact copy on a full member that is not lost: in its log, or in its
+/// state if its log can win an election against the one that is struck. A replica that alone can win,
+/// and that lacks what all others have cut off, waits for an operator (replica-recovery.md).
 ///
 /// *Loss of a state machine's state*. As long as another full member that is not lost has its state,
 /// or a log from the beginning.
@@ -97,9 +100,11 @@ extension World {
             while index <= range.upperBound {
                 guard let term = seat.ledger.term(at: index) else { return false }
                 let others = fullMembers(seat.group).filter { $0 !== seat }
-                if !others.contains(where: { $0.ledger.holds(index, term) && !$0.mustRebuild }) {
-                    return false
+                let isHeld = others.contains { other in
+                    other.ledger.holds(index, term) && !other.mustRebuild
+                        && (index > other.ledger.base || other.ledger.isUpToDate(with: seat.ledger))
                 }
+                if !isHeld { return false }
                 index = index.next
             }
         }
@@ -137,12 +142,13 @@ extension World {
         return true
     }
 
-    /// Losses that no configuration speaks of any more.
+    /// Losses that no configuration speaks of any more, and no disk.
     func settleLosses() {
         for group in specs.indices {
             let known = configurations(of: group)
             budget.forget { loss in
                 loss.group == group && known.allSatisfy { $0.member(loss.replica) == nil }
+                    && seat(loss.replica, group).map(\.isGivenUp) ?? true
             }
         }
     }

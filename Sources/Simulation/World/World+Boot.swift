@@ -38,8 +38,10 @@ extension World {
     func start(_ node: Node) {
         node.incarnation += 1
         var opened: (log: ReplicatedLog, groups: [GroupID: RecoveredGroup], report: RecoveryReport)
+        let left = node.device.copy()
         do throws(LogError) {
             opened = try openLog(node.device, node)
+            checkDropped(opened.report, from: left, node)
             for group in node.resets {
                 try opened.log.append([GroupAppend(group: group, isReset: true)])
                 try opened.log.sync()
@@ -130,9 +132,9 @@ extension World {
                 group: spec(seat).id, replica: seat.replica, settings: settings,
                 restored: restored, seed: timeChance.word())
         } catch {
-            // A log that is known to have lost something need not fit the state: such a replica is
-            // given up like one in quarantine.
-            guard budget.isLost(seat) else {
+            // A disk that has lost something without knowing it may contradict itself: such a replica
+            // is given up like one in quarantine. One whose log knows it starts, in quarantine.
+            guard budget.isLost(seat), !restored.logIsUntrusted else {
                 fail("node \(node.id) group \(spec(seat).id) cannot start: \(error)")
                 return nil
             }

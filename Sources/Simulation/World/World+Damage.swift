@@ -15,18 +15,23 @@ extension World {
         }
         guard !candidates.isEmpty else { return false }
         let node = deedChance.pick(candidates)
-        let trial = node.device.copy()
-        let seed = deedChance.word()
-        let struck = harm(trial, deed, seed: seed)
-        guard struck > 0 else { return false }
-        guard let seats = judge(trial, node, struck: struck) else { return false }
+        var chance = Chance(seed: deedChance.word(), stream: 11)
+        guard let strike = LogStrike(deed, on: node.device, chance: &chance),
+            let seats = judge(strike, node)
+        else { return false }
         // What a running process knows, it goes on knowing: that a replica is lost, shows at a start.
         if node.isUp && seats.contains(where: \.isLost) {
             stop(node, keeping: .everything)
             restartLater(node)
         }
         node.isDiskDamaged = true
-        _ = harm(node.device, deed, seed: seed)
+        strike.hit(node.device)
+        trace.note(
+            now,
+            "node \(node.id): \(deed) in segment \(strike.segment) at sectors "
+                + "\(strike.blows.map(\.sector)) damages "
+                + "\(seats.map { "\($0.seat.replica): \($0.damaged)\($0.isLost ? ", lost" : "")" })"
+        )
         for (seat, damaged, isLost) in seats {
             seat.ledger.damaged = damaged
             if isLost {
@@ -38,61 +43,44 @@ extension World {
         return true
     }
 
-    /// - Returns: how many sectors were struck.
-    private func harm(_ device: MemoryLogDevice, _ deed: FaultClass, seed: UInt64) -> Int {
-        var chance = Chance(seed: seed, stream: 11)
-        let segments: [LogDeviceSegment]
-        do throws(LogDeviceError) {
-            segments = try device.listSegments()
+    private typealias Harm = (seat: Seat, damaged: [ClosedRange<LogIndex>], isLost: Bool)
+
+    /// What comes of a strike, for each seat of the node; nil when that is more than is permitted.
+    ///
+    /// A process that has its log open goes on as if nothing had happened, and what it writes next
+    /// states all before it as synced. What is lost at the log's end looks torn to a start that comes
+    /// first, and is proven to be lost to one that comes later: both must be permitted, and no replica
+    /// may be lost only if its process goes on, since nobody could tell whether it will.
+    private func judge(_ strike: LogStrike, _ node: Node) -> [Harm]? {
+        let trial = node.device.copy()
+        strike.hit(trial)
+        guard let now = judge(trial, node) else { return nil }
+        guard node.isUp, let log = node.log else { return now }
+        let later = node.device.copy()
+        do throws(LogError) {
+            try log.seal(on: later)
         } catch {
-            return 0
+            return nil
         }
-        guard !segments.isEmpty else { return 0 }
-        let segment = chance.pick(segments)
-        let contents = device.contents(of: segment.number)
-        let written = (0..<segment.bytes / Sector.size).filter { number in
-            contents[number * Sector.size..<(number + 1) * Sector.size].contains { $0 != 0 }
-        }
-        guard written.count > 1 else { return 0 }
-        // Now and then several sectors that lie together, as a track of a disk does.
-        let first = chance.below(written.count)
-        let count = chance.below(4) == 0 ? 1 + chance.below(6) : 1
-        let struck = written[first..<min(first + count, written.count)]
-        for number in struck {
-            switch deed {
-            case .bitRot:
-                device.flipBit(
-                    segment.number, byte: number * Sector.size + chance.below(Sector.size),
-                    bit: chance.below(8))
-            case .lostWrite:
-                device.overwrite(
-                    segment.number, at: number * Sector.size,
-                    Array(repeating: 0, count: Sector.size))
-            case .misdirectedWrite:
-                let other = chance.pick(written) * Sector.size
-                device.overwrite(
-                    segment.number, at: number * Sector.size,
-                    Array(contents[other..<other + Sector.size]))
-            case .unreadable: device.makeUnreadable(segment.number, sector: number)
-            default: preconditionFailure("\(deed) is no damage to a log")
-            }
-        }
-        return struck.count
+        strike.hit(later)
+        guard let then = judge(later, node),
+            zip(now, then).allSatisfy({ $0.isLost || !$1.isLost })
+        else { return nil }
+        return zip(now, then).map { ($0.seat, $1.damaged, $0.isLost) }
     }
 
-    /// What a start would find, for each seat of the node; nil when that is more than is permitted.
-    private func judge(
-        _ trial: MemoryLogDevice, _ node: Node, struck: Int
-    ) -> [(seat: Seat, damaged: [ClosedRange<LogIndex>], isLost: Bool)]? {
+    /// What a start would find.
+    private func judge(_ trial: MemoryLogDevice, _ node: Node) -> [Harm]? {
+        let left = trial.copy()
         let found: [GroupID: RecoveredGroup]
         do throws(LogError) {
             let opened = try openLog(trial, node)
             found = opened.groups
-            checkDropped(opened.report, node, struck: struck)
+            checkDropped(opened.report, from: left, node)
         } catch {
             return nil
         }
-        var seats: [(seat: Seat, damaged: [ClosedRange<LogIndex>], isLost: Bool)] = []
+        var seats: [Harm] = []
         for seat in node.seats where !seat.isGivenUp {
             guard let group = found[spec(seat).id] else { return nil }
             let before = seat.ledger
