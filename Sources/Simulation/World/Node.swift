@@ -47,8 +47,6 @@ final class Node {
     /// A log has been begun on this disk: an empty device has forgotten it.
     var hasLog = false
     var seats: [Seat] = []
-    /// Groups whose earlier seat the log is to forget at the next start.
-    var resets: [GroupID] = []
 
     // The process.
     var core: MultiRaft?
@@ -138,6 +136,8 @@ final class Seat {
     var known = Ledger()
     /// Works that are written and not synced.
     var unsynced: [AppendWork] = []
+    /// *Seated*: its beginning is durable in the log (`ReplicatedLog.declareComplete`).
+    var hasBegun = false
     /// Where the replica stands aside for good: another seat takes its place.
     var isGivenUp = false
     /// A lost replica's successor, whom no configuration names yet.
@@ -176,6 +176,7 @@ struct DiskImage {
         var engine: MemoryEngine?
         var ledger: Ledger
         var installed: SnapshotMetadata?
+        var hasBegun: Bool
     }
 }
 

@@ -135,12 +135,11 @@ extension World {
         node.seats.append(seat)
         trace.note(now, "node \(node.id) gets seat \(replica) in group \(specs[group].id)")
         guard !hadSeat else {
-            node.resets.append(specs[group].id)
             stop(node, keeping: .everything)
             restartLater(node)
             return nil
         }
-        guard sayThatNew(seat, at: node), let raft = restore(node, seat, nil) else { return nil }
+        guard begin(seat, at: node), let raft = restore(node, seat, nil) else { return nil }
         tell(node) { $0.add(raft) }
         endTurn(node)
         return seat
