@@ -49,7 +49,9 @@ extension RaftGroup {
             introduce(to: peer)
         }
         if !isNamed {
-            for peer in ownStart.answered { sendNow(.registration(ownStart.registration), to: peer) }
+            for peer in ownStart.answered {
+                sendNow(.registration(ownStart.registration), to: peer)
+            }
         }
     }
 

@@ -140,6 +140,8 @@ final class Seat {
     var hasBegun = false
     /// Where the replica stands aside for good: another seat takes its place.
     var isGivenUp = false
+    /// It knows that it is a member no more.
+    var isFoundRemoved = false
     /// A lost replica's successor, whom no configuration names yet.
     var isWanted = false
     var givenAt: UInt64 = 0
