@@ -8,7 +8,9 @@ import Testing
     private func joined() -> Cluster {
         let cluster = Cluster(
             3,
-            settings: RaftSettings(heartbeatTicks: 2, entriesKept: 0, entriesKeptForFollowers: 0),
+            settings: RaftSettings(
+                heartbeatTicks: 2, entriesKept: 0, entriesKeptForFollowers: 0,
+                truncationBatch: 1),
             registers: true)
         cluster.elect(1)
         cluster.propose("a", at: 1)

@@ -32,7 +32,8 @@ import Testing
         let device = try harmed()
         let opened = try Fixture.open(device, settings: salvaging)
         #expect(opened.report.mayLackGroups)
-        try opened.log.append([.beginning(of: three)])
+        try opened.log.append([.beginning(of: three), .beginning(of: one)])
+        try opened.log.append([Fixture.append(1, entries: 1...1)])
         try opened.log.sync()
         for index in UInt64(1)...40 {
             let again = try Fixture.open(device.copy(), settings: salvaging)
