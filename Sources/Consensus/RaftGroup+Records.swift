@@ -9,7 +9,7 @@ extension RaftGroup {
     mutating func receivedRegistration(_ registration: Registration, from peer: ReplicaID) {
         guard isMember(peer) else {
             if !registration.isQuarantined {
-                answer(registration, verdictOnStranger(registration), to: peer)
+                answer(registration, verdictOnStranger(), to: peer)
             }
             return
         }
@@ -43,12 +43,7 @@ extension RaftGroup {
         }
     }
 
-    private func verdictOnStranger(_ registration: Registration) -> RegistrationVerdict {
-        #if PlantedBugs
-            if PlantedBug.active == .strangerVouches {
-                return .registered(behind: registration.absence?.index)
-            }
-        #endif
+    private func verdictOnStranger() -> RegistrationVerdict {
         // A damaged entry may be a configuration: without it, nothing is certain but the beginning.
         let place = configurationsMayLack ? firstIndex.previous : commitIndex
         guard let term = log.term(at: place) else {

@@ -15,7 +15,6 @@
         case rolledBackDiskVotes
         case startsUnregistered
         case untrustedLogVotes
-        case strangerVouches
         // Log and commit
         case commitIgnoresTheTermCheck
         case acknowledgesBeforeTheSync
@@ -81,8 +80,6 @@
                 "a replica votes though its disk has forgotten what it acknowledged"
             case .startsUnregistered: "a replica campaigns before its peers have judged its disk"
             case .untrustedLogVotes: "a replica votes though its log says that it has forgotten"
-            case .strangerVouches:
-                "whoever knows no such member has nothing against a seat that was removed"
             case .commitIgnoresTheTermCheck: "an entry of an earlier term is committed by counting"
             case .acknowledgesBeforeTheSync: "what was acknowledged may be lost with the power"
             case .leaderCountsItselfBeforeTheSync:

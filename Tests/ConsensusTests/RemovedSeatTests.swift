@@ -20,6 +20,11 @@ import Testing
         cluster.settle()
         cluster.tickAll(times: 4)
         #expect(cluster.raft(4).standing == .trusted)
+        // The commit index is written along with other writes only.
+        for command in ["b", "c"] {
+            cluster.propose(command, at: 1)
+            cluster.settle()
+        }
         return cluster
     }
 
