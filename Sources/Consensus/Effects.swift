@@ -251,6 +251,9 @@ package enum QuarantineReason: Hashable, Sendable {
     case behindRecord(of: ReplicaID, PeerRecord)
     /// A peer remembers another start with this one's incarnation.
     case startedTwice(of: ReplicaID)
+    /// It was a member by a committed entry, and is none as of this later one: it has been removed,
+    /// and its node may give the seat up.
+    case removed(asOf: CommittedPlace, by: ReplicaID)
     /// It was quarantined at an earlier start.
     case quarantinedBefore
     /// The log has lost something, and nothing says what.

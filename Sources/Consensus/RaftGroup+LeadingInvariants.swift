@@ -7,6 +7,11 @@ extension RaftGroup {
             role == .follower || standing == .trusted, 20, "\(role) is \(standing)")
         broken.unless(
             standing != .quarantined || leader == nil, 20, "quarantined, follows a leader")
+        if standing == .trusted, let absence = ownStart.registration.absence {
+            broken.unless(
+                ownStart.namedBehind.map { $0 >= absence.index } ?? false, 27,
+                "told of \(absence), named behind \(String(describing: ownStart.namedBehind))")
+        }
         if let transfer {
             broken.unless(
                 ticks < transfer.deadline && transfer.target != replica, 21,

@@ -8,8 +8,9 @@ extension RaftGroup {
 
     mutating func receivedRegistration(_ registration: Registration, from peer: ReplicaID) {
         guard isMember(peer) else {
-            // Nothing that it said has counted for anything yet.
-            if !registration.isQuarantined { answer(registration, .registered, to: peer) }
+            if !registration.isQuarantined {
+                answer(registration, verdictOnStranger(), to: peer)
+            }
             return
         }
         guard !registration.isQuarantined else {
@@ -23,15 +24,16 @@ extension RaftGroup {
             return
         }
         let acknowledged = acknowledged(by: registration, of: peer)
+        let behind = registration.absence.flatMap { names(peer, behind: $0) ? $0.index : nil }
         switch peerMemory.judge(registration, of: peer, acknowledged: acknowledged) {
         case .known:
             // Perhaps only others have told of this start, and the disk does not have it yet.
             peerMemory.place(peer)
             work.peers += peerMemory.takeUnwritten()
-            answer(registration, .registered, to: peer)
+            answer(registration, .registered(behind: behind), to: peer)
         case .news:
             remember(registration, of: peer)
-            answer(registration, .registered, to: peer)
+            answer(registration, .registered(behind: behind), to: peer)
         case .behind(let record):
             if registration.incarnation == record.incarnation {
                 remember(registration, of: peer)
@@ -39,6 +41,24 @@ extension RaftGroup {
             answer(registration, .quarantined(record), to: peer)
         case .startedTwice: answer(registration, .startedTwice, to: peer)
         }
+    }
+
+    private func verdictOnStranger() -> RegistrationVerdict {
+        // A damaged entry may be a configuration: without it, nothing is certain but the beginning.
+        let place = configurationsMayLack ? firstIndex.previous : commitIndex
+        guard let term = log.term(at: place) else {
+            preconditionFailure("entry \(place) of \(firstIndex)...\(lastIndex) has no term")
+        }
+        return .stranger(asOf: CommittedPlace(index: place, term: term))
+    }
+
+    /// Whether this log holds a committed entry, and behind it a configuration that names the replica.
+    func names(_ named: ReplicaID, behind place: CommittedPlace) -> Bool {
+        let holds = place.index < firstIndex.previous || log.term(at: place.index) == place.term
+        return holds
+            && configurations.contains {
+                $0.index > place.index && $0.configuration.member(named) != nil
+            }
     }
 
     private mutating func remember(_ registration: Registration, of peer: ReplicaID) {

@@ -2,9 +2,13 @@ import Primitives
 
 /// A replica's own start, and who knows of it.
 struct OwnStart: Sendable {
-    let registration: Registration
+    var registration: Registration
     /// Of the peers, those that remember this start durably.
     var answered: [ReplicaID] = []
+    /// Of the others, those that know no member of this name.
+    var strangers: [ReplicaID] = []
+    /// The last committed entry behind which a peer has found this replica named.
+    var namedBehind: LogIndex?
     /// The tick at which it was last told.
     var toldAt: UInt64 = 0
     /// Whether the peers had another record of this replica's own on disk.
@@ -40,7 +44,40 @@ extension RaftGroup {
         ownStart.toldAt = ticks
         var peers = otherVoters
         if let leader, leader != replica, !peers.contains(leader) { peers.append(leader) }
-        for peer in peers where !ownStart.answered.contains(peer) { introduce(to: peer) }
+        // A stranger that learns of this replica leads it, or asks for its vote.
+        for peer in peers where peer == leader || !ownStart.strangers.contains(peer) {
+            introduce(to: peer)
+        }
+        if !isNamed {
+            for peer in ownStart.answered {
+                sendNow(.registration(ownStart.registration), to: peer)
+            }
+        }
+    }
+
+    /// Whether all who know no such member are known to be behind a configuration that names it.
+    var isNamed: Bool {
+        guard let absence = ownStart.registration.absence else { return true }
+        return ownStart.namedBehind.map { $0 >= absence.index } ?? false
+            || names(replica, behind: absence)
+    }
+
+    private mutating func receivedAbsence(_ place: CommittedPlace, from peer: ReplicaID) {
+        let known = min(place.index, commitIndex)
+        let wasMember = configurations.contains {
+            $0.index > .zero && $0.index <= known && $0.configuration.member(replica) != nil
+        }
+        if wasMember {
+            quarantine(.removed(asOf: place, by: peer))
+            return
+        }
+        // Late: it has been named since, or its leader knows it.
+        guard standing == .registering else { return }
+        if !ownStart.strangers.contains(peer) { ownStart.strangers.append(peer) }
+        if ownStart.registration.absence.map({ $0.index < place.index }) ?? true {
+            ownStart.registration.absence = place
+        }
+        concludeRegistration()
     }
 
     /// What this replica promises counts with a peer only once that remembers this start.
@@ -68,7 +105,12 @@ extension RaftGroup {
         // An answer to an earlier start.
         guard own.incarnation == incarnation, own.start == start else { return }
         switch verdict {
-        case .registered, .forgotten: break
+        case .forgotten: break
+        case .registered(let behind):
+            if let behind { ownStart.namedBehind = max(ownStart.namedBehind ?? .zero, behind) }
+        case .stranger(let place):
+            receivedAbsence(place, from: peer)
+            return
         case .startedTwice:
             quarantine(.startedTwice(of: peer))
             return
@@ -104,18 +146,22 @@ extension RaftGroup {
 
     /// All voters have answered; or a quorum has, itself included, and the others had an election
     /// timeout. Whoever has no vote by its own log may not know who has: then its leader's answer
-    /// is enough.
+    /// is enough. None of this is, as long as it may be a member no more.
     mutating func concludeRegistration() {
-        guard standing == .registering else { return }
+        guard standing == .registering, isNamed else { return }
         func answered(_ voter: ReplicaID) -> Bool {
             voter == replica || ownStart.answered.contains(voter)
+                || ownStart.strangers.contains(voter)
         }
         let voters = configuration.voters
         let isComplete = otherVoters.allSatisfy(answered)
         let hasQuorum = voters.outcome { answered($0) ? true : nil } == .won
         let hasWaited = ticks >= UInt64(settings.electionTimeoutTicks)
-        let isLed = !voters.contains(replica) && (leader.map(answered) ?? false)
-        if isComplete || hasQuorum && hasWaited || isLed { standing = .trusted }
+        let isLed = !voters.contains(replica) && (leader.map(ownStart.answered.contains) ?? false)
+        guard isComplete || hasQuorum && hasWaited || isLed else { return }
+        standing = .trusted
+        // The configuration of its own that names it may be replaced yet.
+        if let absence = ownStart.registration.absence { ownStart.namedBehind = absence.index }
     }
 
     /// For good: over restarts by this replica's own record and by those of its peers.

@@ -42,6 +42,8 @@ import Primitives
 /// 23. Whoever sleeps knows its leader, all that it has is durable, committed and handed out, and
 ///     nobody waits for a read.
 /// 24. There is at most one record of each other member, and none of this replica.
+/// 27. Who is trusted has been told of no committed entry as of which it is no member, but for one
+///     behind which a log that holds it names it.
 /// 30. What the log no longer holds is in the state machine's durable state: `firstIndex - 1 ≤
 ///    persistedIndex`, or a snapshot is needed. It is not beyond the place of a snapshot in making.
 /// 31. A snapshot that may be installed any moment takes nothing back: nothing is handed out from its

@@ -13,11 +13,14 @@ package struct Registration: Hashable, Sendable {
     package var lastTerm: Term
     /// It has found itself out, and says so for good.
     package var isQuarantined: Bool
+    /// The last of the committed entries as of which it has been told that it is no member.
+    package var absence: CommittedPlace?
 
     package init(
         incarnation: UInt64, start: UInt64, term: Term, lastIndex: LogIndex, lastTerm: Term,
-        isQuarantined: Bool = false
+        isQuarantined: Bool = false, absence: CommittedPlace? = nil
     ) {
+        self.absence = absence
         self.start = start
         self.term = term
         self.isQuarantined = isQuarantined
@@ -27,9 +30,26 @@ package struct Registration: Hashable, Sendable {
     }
 }
 
+/// A committed entry: all of them lie on one line, so that the index orders them.
+package struct CommittedPlace: Hashable, Sendable {
+    package var index: LogIndex
+    package var term: Term
+
+    package init(index: LogIndex, term: Term) {
+        self.index = index
+        self.term = term
+    }
+}
+
 package enum RegistrationVerdict: Hashable, Sendable {
-    /// Remembered, durably.
-    case registered
+    /// Remembered, durably: the replica is a member by this one's log.
+    ///
+    /// - Parameter behind: the registration's `absence`, when this one's log holds that entry and a
+    ///   configuration behind it that names the replica.
+    case registered(behind: LogIndex?)
+    /// No configuration that this one knows names the replica, up to this committed entry at least.
+    /// Nothing is remembered of it.
+    case stranger(asOf: CommittedPlace)
     /// The replica had started more often, or had acknowledged more: it has forgotten.
     case quarantined(PeerRecord)
     /// Another start has had this incarnation.
@@ -41,7 +61,7 @@ package enum RegistrationVerdict: Hashable, Sendable {
 /// How far a replica may be relied on.
 package enum Standing: Hashable, Sendable {
     /// Registers with its peers: grants no vote and does not campaign until a quorum of them, itself
-    /// included, has found nothing against it.
+    /// included, has found nothing against it, and as long as it may be a member no more.
     case registering
     case trusted
     /// Its own log cannot say what it has forgotten, or a peer's record proves that it has: it
@@ -86,6 +106,26 @@ package enum Standing: Hashable, Sendable {
 // damage, it may remember an earlier start of the replica: held against that, what this one says
 // would look as if it had been forgotten. So it asks for the registration before such a promise
 // counts (`admitsPromise`).
+//
+// Whoever is no member is no longer remembered: records would grow for ever. A seat that was removed,
+// and whose disk was put back to a time at which it was a member, must not take that for a peer's
+// having nothing against it. So who knows no such member says so, and up to which committed entry
+// (`stranger`). Among the committed configurations those that name a replica come in one piece, since
+// a removed id never returns (DESIGN, decision 2). Hence:
+//
+// - Who was a member by a committed entry that is not behind this place has been removed: it is
+//   quarantined, and its node may give the seat up. What stands at index zero does not count: it may
+//   be a joiner's address book.
+// - Who finds no configuration that names it, behind that place and in a log that holds it, may have
+//   been removed, or not be added yet: it goes on registering. Its own log may hold one, or that of
+//   any peer that answers, whether committed or not: every log that holds the place at or behind the
+//   removal has none (Log Matching, §3.5, and Leader Completeness). A term would not do instead of
+//   the place: an entry of term 2 that was committed in term 5 is not in every log of term 3.
+// - Once it is named, the word of a stranger counts as that of a peer who has nothing against it: it
+//   is behind the configuration that names the replica. So a new seat whose configuration is not
+//   committed can give the vote that commits it, though others have not heard of it.
+//
+// A replica keeps the last such place only, and a stranger nothing.
 //
 // Caught, as long as one that remembers is reachable at the start, and for good afterwards:
 // - any return to before the latest registered start (its incarnation is used up);

@@ -3,8 +3,9 @@ import Primitives
 /// What a replica finds on its disk at the start. Everything in it is durable.
 package struct RestoredState: Hashable, Sendable {
     package var hardState: HardState
-    /// Ascending. The first is in force where the log begins (the bootstrap's at index zero); the
-    /// others are those that the log holds.
+    /// Ascending. The first is in force where the log begins (the bootstrap's at index zero, or the
+    /// address book of a replica that joins, which does not name it); the others are those that the
+    /// log holds.
     package var configurations: [ConfigurationEntry]
     package var log: LogSummary
     /// What the state machine has durably applied; committed entries are handed out from the next.

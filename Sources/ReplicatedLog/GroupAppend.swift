@@ -4,8 +4,9 @@ import Primitives
 /// A group may stand in a batch several times: each takes effect behind the one before.
 package struct GroupAppend: Sendable {
     package var group: GroupID
-    /// All that the log knows of the group is forgotten, hard state and distrust too: this node
-    /// rejoins it under a new `ReplicaID`. Alone, it removes the group from the log.
+    /// All that the log knows of the group is forgotten, hard state and distrust too. Alone, it
+    /// removes the group from the log: the node has given its replica up. With a hard state behind it
+    /// (`beginning(of:)`) a new replica begins.
     package var isReset: Bool
     /// Where the log begins from now on. Does nothing when it begins there, or later, already.
     package var start: LogStart?
@@ -39,5 +40,15 @@ package struct GroupAppend: Sendable {
         self.repaired = repaired
         self.peers = peers
         self.isTrustedAgain = isTrustedAgain
+    }
+}
+
+extension GroupAppend {
+    /// A replica begins: nothing of the group was here before that concerns it, and from now on the
+    /// log lists the group, however much of it is lost later. Durable before the replica is told
+    /// anything, so that a group which the log lacks is known to be forgotten
+    /// (`ReplicatedLog.declareComplete`).
+    package static func beginning(of group: GroupID) -> GroupAppend {
+        GroupAppend(group: group, isReset: true, hardState: HardState())
     }
 }

@@ -17,7 +17,8 @@ package struct LogSettings: Hashable, Sendable {
     /// had one.
     package var requireExisting: Bool
     /// Open a damaged log with what is intact, and say of each group what is not, instead of
-    /// refusing with `LogError.corruption`.
+    /// refusing with `LogError.corruption`. Who sets this owes the log a list of the node's groups
+    /// (`ReplicatedLog.declareComplete`): a salvage may lose a group altogether.
     package var salvagesDamage: Bool
 
     package init(

@@ -7,6 +7,8 @@ extension ReplicatedLog {
     /// durable when this returns. Corruption is an error, and then nothing was changed on disk,
     /// unless `LogSettings.salvagesDamage` asks for what is left.
     ///
+    /// Next let what is still to begin begin, and call `declareComplete(seats:)`.
+    ///
     /// - Returns: the log, what it holds of each group that it has ever heard of, and what was
     ///   found.
     package static func open(

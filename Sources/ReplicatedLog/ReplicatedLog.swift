@@ -102,14 +102,36 @@ package final class ReplicatedLog: Sendable {
         }
     }
 
-    /// States, after a salvage that may have lost groups altogether
-    /// (`RecoveryReport.mayLackGroups`), that every group of this node is in the log again, or that
-    /// what was lost of it does not matter any more. Durable when this returns.
-    package func declareComplete() throws(LogError) {
-        try writeMark(.complete)
-        try withWriter { $0.mayLackGroups = false }
-        index.withLock { $0.mayLackGroups = false }
-        try sync()
+    /// Settles, after each opening and before anything else is appended but beginnings, which groups
+    /// the log lacks.
+    ///
+    /// - Parameter seats: the groups that this node has a replica in, each of which has begun here
+    ///   (`GroupAppend.beginning(of:)`). The shell keeps that list outside the log: on it a seat is
+    ///   *to begin* before the log is told, and *seated* only once its beginning is durable. One that
+    ///   is to begin still, begins again first.
+    /// - Returns: those that the log has forgotten, distrusted. When groups may have been forgotten
+    ///   (`RecoveryReport.mayLackGroups`) that is written down, and then the log lacks none any more;
+    ///   otherwise nothing is, and each opening finds it again. Durable when this returns.
+    package func declareComplete(
+        seats: [GroupID]
+    ) throws(LogError) -> [GroupID: RecoveredGroup] {
+        let (lacking, mayLack) = index.withLock { table in
+            (seats.filter { table.groups[$0] == nil }.sorted(), table.mayLackGroups)
+        }
+        if mayLack {
+            // Its first record without a reset: the group is listed from now on, and distrusted.
+            try append(lacking.map { GroupAppend(group: $0, hardState: HardState()) })
+            try sync()
+            try writeMark(.complete)
+            try withWriter { $0.mayLackGroups = false }
+            index.withLock { $0.mayLackGroups = false }
+            try sync()
+        }
+        var forgotten: [GroupID: RecoveredGroup] = [:]
+        for group in lacking {
+            forgotten[group] = RecoveredGroup(group: group, distrust: .recordsLost)
+        }
+        return forgotten
     }
 
     /// `GroupAppend.start` for entries that the log can read: forgets entries up to and including

@@ -123,6 +123,7 @@ package enum RarePath: String, CaseIterable, Hashable, Sendable {
     case hibernated
     case woken
     case quarantined
+    case removedSeatFound
     case seatReplaced
     case damageFound
     case entryRepaired

@@ -11,6 +11,8 @@ extension Registration {
         writer.write(lastIndex.rawValue)
         writer.write(lastTerm.rawValue)
         writer.write(isQuarantined)
+        writer.write(absence != nil)
+        if let absence { absence.encode(into: &writer) }
     }
 
     init(from reader: inout ByteReader) throws(DecodingFailure) {
@@ -18,29 +20,50 @@ extension Registration {
             incarnation: try reader.read("incarnation"), start: try reader.read("start"),
             term: Term(try reader.read("term")), lastIndex: LogIndex(try reader.read("lastIndex")),
             lastTerm: Term(try reader.read("lastTerm")),
-            isQuarantined: try reader.readBool("isQuarantined"))
+            isQuarantined: try reader.readBool("isQuarantined"),
+            absence: try reader.readBool("isAbsent") ? try CommittedPlace(from: &reader) : nil)
+    }
+}
+
+extension CommittedPlace {
+    func encode(into writer: inout ByteWriter) {
+        writer.write(index.rawValue)
+        writer.write(term.rawValue)
+    }
+
+    init(from reader: inout ByteReader) throws(DecodingFailure) {
+        self.init(
+            index: LogIndex(try reader.read("index")), term: Term(try reader.read("term")))
     }
 }
 
 extension RegistrationVerdict {
     func encode(into writer: inout ByteWriter) {
         switch self {
-        case .registered: writer.write(UInt8(0))
+        case .registered(behind: nil): writer.write(UInt8(0))
         case .quarantined(let record):
             writer.write(UInt8(1))
             record.encode(into: &writer)
         case .startedTwice: writer.write(UInt8(2))
         case .forgotten: writer.write(UInt8(3))
+        case .stranger(let place):
+            writer.write(UInt8(4))
+            place.encode(into: &writer)
+        case .registered(behind: let index?):
+            writer.write(UInt8(5))
+            writer.write(index.rawValue)
         }
     }
 
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         let at = reader.offset
         switch try reader.read(UInt8.self, "verdict") {
-        case 0: self = .registered
+        case 0: self = .registered(behind: nil)
         case 1: self = .quarantined(try PeerRecord(from: &reader))
         case 2: self = .startedTwice
         case 3: self = .forgotten
+        case 4: self = .stranger(asOf: try CommittedPlace(from: &reader))
+        case 5: self = .registered(behind: LogIndex(try reader.read("behind")))
         default: throw .invalid(field: "verdict", offset: at)
         }
     }

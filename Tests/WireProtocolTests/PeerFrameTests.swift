@@ -160,7 +160,16 @@ import WireProtocol
                 Registration(
                     incarnation: 3, start: 77, term: Term(4), lastIndex: LogIndex(5),
                     lastTerm: Term(4), isQuarantined: true)),
-            .registrationAnswer(incarnation: 3, start: 77, .registered),
+            .registration(
+                Registration(
+                    incarnation: 3, start: 77, term: Term(4), lastIndex: LogIndex(5),
+                    lastTerm: Term(4),
+                    absence: CommittedPlace(index: LogIndex(8), term: Term(3)))),
+            .registrationAnswer(incarnation: 3, start: 77, .registered(behind: nil)),
+            .registrationAnswer(incarnation: 3, start: 77, .registered(behind: LogIndex(8))),
+            .registrationAnswer(
+                incarnation: 3, start: 77,
+                .stranger(asOf: CommittedPlace(index: LogIndex(8), term: Term(3)))),
             .registrationAnswer(incarnation: 3, start: 77, .quarantined(record)),
             .registrationAnswer(incarnation: 3, start: 77, .startedTwice),
             .registrationAnswer(incarnation: 0, start: 0, .forgotten),

@@ -29,6 +29,19 @@ struct Checks {
         var zoneRules: [(index: LogIndex, rule: ZoneRule)] = []
         /// The last entry that a client was told of.
         var acknowledged = LogIndex.zero
+
+        /// Whether this entry is committed, and so is, up to it, a configuration that named the
+        /// replica and a later one that does not.
+        func isRemoved(_ replica: ReplicaID, asOf place: CommittedPlace) -> Bool {
+            let last = Int(place.index.rawValue)
+            guard last > 0, last <= committed.count, committed[last - 1] == place.term else {
+                return false
+            }
+            let memberships = committed[..<last].enumerated().compactMap { offset, term in
+                configurations[EntryName(index: LogIndex(UInt64(offset) + 1), term: term)]
+            }.map { $0.member(replica) != nil }
+            return memberships.contains(true) && memberships.last == false
+        }
     }
 
     struct VoteName: Hashable {

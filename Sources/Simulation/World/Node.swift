@@ -51,8 +51,6 @@ final class Node {
     /// A log has been begun on this disk: an empty device has forgotten it.
     var hasLog = false
     var seats: [Seat] = []
-    /// Groups whose earlier seat the log is to forget at the next start.
-    var resets: [GroupID] = []
 
     // The process.
     var core: MultiRaft?
@@ -142,8 +140,12 @@ final class Seat {
     var known = Ledger()
     /// Works that are written and not synced.
     var unsynced: [AppendWork] = []
+    /// *Seated*: its beginning is durable in the log (`ReplicatedLog.declareComplete`).
+    var hasBegun = false
     /// Where the replica stands aside for good: another seat takes its place.
     var isGivenUp = false
+    /// It knows that it is a member no more.
+    var isFoundRemoved = false
     /// A lost replica's successor, whom no configuration names yet.
     var isWanted = false
     var givenAt: UInt64 = 0
@@ -180,6 +182,7 @@ struct DiskImage {
         var engine: MemoryEngine?
         var ledger: Ledger
         var installed: SnapshotMetadata?
+        var hasBegun: Bool
     }
 }
 

@@ -42,12 +42,10 @@ extension World {
         do throws(LogError) {
             opened = try openLog(node.device, node)
             checkDropped(opened.report, from: left, node)
-            for group in node.resets {
-                try opened.log.append([GroupAppend(group: group, isReset: true)])
-                try opened.log.sync()
-                opened.groups[group] = nil
-            }
-            node.resets = []
+            try beginSeats(node, opened.log, &opened.groups)
+            let seated = node.seats.filter { !$0.isGivenUp }.map { spec($0).id }
+            let forgotten = try opened.log.declareComplete(seats: seated)
+            opened.groups.merge(forgotten) { _, lost in lost }
         } catch {
             cannotStart(node, "\(error)")
             return
@@ -68,12 +66,6 @@ extension World {
         node.nextSequence = timeChance.word() >> 1
         var groups: [RaftGroup] = []
         for seat in node.seats where !seat.isGivenUp {
-            // Whom the log may have forgotten altogether, nobody trusts.
-            if opened.report.mayLackGroups, opened.groups[spec(seat).id] == nil, !seat.isWanted {
-                var lost = RecoveredGroup(group: spec(seat).id)
-                lost.distrust = .segmentLost
-                opened.groups[spec(seat).id] = lost
-            }
             guard let raft = restore(node, seat, opened.groups[spec(seat).id]) else {
                 if node.isUp && report.failures.isEmpty { continue }
                 return
@@ -90,6 +82,19 @@ extension World {
         if options.isTraced { traceStarts(node) }
         tell(node) { $0.started() }
         endTurn(node)
+    }
+
+    /// Seats that were given out while the node was down, or whose group had another one here.
+    private func beginSeats(
+        _ node: Node, _ log: ReplicatedLog, _ groups: inout [GroupID: RecoveredGroup]
+    ) throws(LogError) {
+        for seat in node.seats where !seat.isGivenUp && !seat.hasBegun {
+            let group = spec(seat).id
+            try log.append([.beginning(of: group)])
+            try log.sync()
+            groups[group] = RecoveredGroup(group: group)
+            seat.hasBegun = true
+        }
     }
 
     func openLog(

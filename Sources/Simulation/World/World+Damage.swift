@@ -161,6 +161,7 @@ extension World {
             seat.ledgerBeforeLoss = seat.ledger
             seat.ledger = old.ledger
             seat.installed = old.installed
+            seat.hasBegun = old.hasBegun
             seat.unsynced = []
             (seat.machine as? RegisterMachine)?.image = old.registers ?? RegisterState()
             if let engine = old.engine { (seat.machine as? RecordMachine)?.image = engine }
@@ -186,7 +187,7 @@ extension World {
                         replica: seat.replica,
                         registers: (seat.machine as? RegisterMachine)?.image,
                         engine: (seat.machine as? RecordMachine)?.image, ledger: seat.ledger,
-                        installed: seat.installed)
+                        installed: seat.installed, hasBegun: seat.hasBegun)
                 }))
         if node.images.count > 3 { node.images.removeFirst() }
     }

@@ -37,14 +37,14 @@ extension World {
         schedule(.logSync(node: node.number, life: node.life), in: delay)
     }
 
-    /// A replica begins: its log says that there was nothing of the group before. Without that,
-    /// nobody could tell when damage turns up that is older than the replica.
+    /// A replica begins on a node that runs.
     ///
     /// - Returns: whether that is durable; if not, the node has stopped.
-    func sayThatNew(_ seat: Seat, at node: Node) -> Bool {
+    func begin(_ seat: Seat, at node: Node) -> Bool {
         do throws(LogError) {
-            try node.log?.append([GroupAppend(group: spec(seat).id, isReset: true)])
+            try node.log?.append([.beginning(of: spec(seat).id)])
             try node.log?.sync()
+            seat.hasBegun = true
             return true
         } catch {
             logFailed(node, error)

@@ -135,12 +135,11 @@ extension World {
         node.seats.append(seat)
         trace.note(now, "node \(node.id) gets seat \(replica) in group \(specs[group].id)")
         guard !hadSeat else {
-            node.resets.append(specs[group].id)
             stop(node, keeping: .everything)
             restartLater(node)
             return nil
         }
-        guard sayThatNew(seat, at: node), let raft = restore(node, seat, nil) else { return nil }
+        guard begin(seat, at: node), let raft = restore(node, seat, nil) else { return nil }
         tell(node) { $0.add(raft) }
         endTurn(node)
         return seat
@@ -314,7 +313,17 @@ extension World {
     func quarantined(_ node: Node, _ seat: Seat, _ reason: QuarantineReason) {
         reach(.quarantined)
         trace.note(now, "node \(node.id) replica \(seat.replica) is quarantined: \(reason)")
-        if !budget.isLost(seat) {
+        if case .removed(let place, _) = reason {
+            reach(.removedSeatFound)
+            seat.isFoundRemoved = true
+            if !checks.groups[seat.group].isRemoved(seat.replica, asOf: place) {
+                fail(
+                    "group \(spec(seat).id): replica \(seat.replica) is quarantined as removed at "
+                        + "\(place), and is not")
+            }
+            return
+        }
+        if !budget.isLost(seat) && !(seat.isFoundRemoved && reason == .quarantinedBefore) {
             fail(
                 "group \(spec(seat).id): replica \(seat.replica) is quarantined, and its disk has "
                     + "forgotten nothing: \(reason)")
