@@ -31,7 +31,7 @@ package struct PeerHello: Hashable, Sendable {
 
 extension PeerFrame {
     /// Raised when a frame's layout changes. A node refuses a hello of another version.
-    package static let version: UInt16 = 2
+    package static let version: UInt16 = 3
     package static let headerBytes = 9
     /// A frame's bytes after the header. Larger than the largest append message.
     package static let bodyBytesMax = 192 << 20
