@@ -26,6 +26,9 @@ package struct RecordReader: Sendable {
     package var effectDigest: EffectDigest { state.digest }
     package var restoreProgress: RestoreProgress { state.restoreProgress }
 
+    /// What is superseded at or below it is out of sight, whether removed yet or not.
+    var hidingFloor: Revision { keyspace.retainsAllVersions ? .none : compactRevision }
+
     var tables: TableView { TableView(view: view, pending: nil) }
 
     /// What every read starts with.

@@ -12,8 +12,8 @@ package final class RecordStore: Sendable {
     package let group: GroupID
     package let keyspace: KeyspaceID
 
-    private let engine: any StorageEngine
-    private let layout: KeyLayout
+    let engine: any StorageEngine
+    let layout: KeyLayout
     private let shared: Mutex<Shared>
 
     private struct Shared: Sendable {
