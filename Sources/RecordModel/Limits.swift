@@ -12,16 +12,25 @@ package struct AnswerLimits: Hashable, Sendable {
     package static let read = AnswerLimits(bytesMax: 256 << 20)
 }
 
-/// What one log entry may make every replica do at once. Part of what entries mean: another number
-/// is another semantics level, because replicas must refuse alike.
-package enum CommandLimits {
+/// What one log entry may make every replica do at once. Part of what entries mean: other numbers
+/// are another semantics level, because replicas must refuse alike.
+package struct CommandLimits: Hashable, Sendable {
     /// Of previous records and ranges in the answer to a command.
-    package static let answers = AnswerLimits(bytesMax: 64 << 20)
+    package var answers: AnswerLimits
 
     /// Bytes that the rows of a command's changes take, as `ShardWriter` counts them. A put alone
     /// stays far below it: it bounds deletions of ranges. At the limit:
     /// `CommandRefusal.changeTooLarge`, and nothing is changed.
-    package static let changeBytesMax = 128 << 20
+    package var changeBytesMax: Int
+
+    package init(answers: AnswerLimits, changeBytesMax: Int) {
+        self.answers = answers
+        self.changeBytesMax = changeBytesMax
+    }
+
+    /// At `SemanticsLevel.first`.
+    package static let first = CommandLimits(
+        answers: AnswerLimits(bytesMax: 64 << 20), changeBytesMax: 128 << 20)
 }
 
 extension Record {

@@ -33,7 +33,9 @@ extension RecordStore {
         var removal = try RemovalState.load(from: view, group)
         let target = state.removalTarget(lowestHold: nil)
         guard removal.through < target else {
-            return RemovalProgress(rowsRemoved: 0, through: removal.through, target: target)
+            return RemovalProgress(
+                rowsRemoved: 0, through: removal.through, target: target,
+                floor: state.compactRevision)
         }
         var step = RemovalStep(
             layout: layout, tables: TableView(view: view, pending: nil), target: target)
@@ -42,7 +44,8 @@ extension RecordStore {
         let batch = step.batch
         try storage { () throws(StorageError) in try engine.commit(batch) }
         return RemovalProgress(
-            rowsRemoved: step.rowsRemoved, through: removal.through, target: target)
+            rowsRemoved: step.rowsRemoved, through: removal.through, target: target,
+            floor: state.compactRevision)
     }
 }
 

@@ -94,11 +94,14 @@ package struct RemovalProgress: Hashable, Sendable {
     package var through: Revision
     /// Where removal stops at present: the lowest of floor, retention and holds.
     package var target: Revision
+    /// The compaction floor that the step found.
+    package var floor: Revision
     package var isDone: Bool { through >= target }
 
-    package init(rowsRemoved: Int, through: Revision, target: Revision) {
+    package init(rowsRemoved: Int, through: Revision, target: Revision, floor: Revision) {
         self.rowsRemoved = rowsRemoved
         self.through = through
         self.target = target
+        self.floor = floor
     }
 }
