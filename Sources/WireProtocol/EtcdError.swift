@@ -68,8 +68,11 @@ package struct EtcdError: Error, Hashable, Sendable {
     package static func answerTooLarge(limit: Int) -> EtcdError {
         EtcdError(
             resourceExhausted,
-            "spine: the answer takes more than \(limit) bytes: ask with a limit, page by page")
+            "\(answerTooLargeText) \(limit) bytes: ask with a limit, page by page")
     }
+
+    /// What the message begins with. The code alone would tell a client to try again.
+    package static let answerTooLargeText = "spine: the answer takes more than"
 
     /// As etcd answers a request that it will not put into its log.
     package static func changeTooLarge(limit: Int) -> EtcdError {

@@ -74,6 +74,25 @@ import Testing
         #expect(try shard.rows(.revisions).map { $0[12] } == [7])
     }
 
+    /// A key put and deleted within one revision: events of the floor's own revision need both.
+    @Test func whatTheFloorsOwnRevisionMadeAndUnmadeStays() throws {
+        let shard = try Shard()
+        let everything = Operation.deleteRange(DeleteRangeRequest(range: .everything))
+        try shard.run(put("a", "1"))
+        try shard.run(.txn(TxnRequest(success: [put("a", "2"), everything, put("b", "1")])))
+        try shard.run(.compact(through: Revision(3)))
+        try shard.removeAll()
+        // Of `a`: the put and the deletion at 3. The version at 2 is gone.
+        #expect(try shard.rows(.history).map { [$0[15], $0[19]] } == [[3, 0], [3, 1]])
+        #expect(
+            try shard.rows(.revisions).map { [$0[12], $0[16]] } == [[3, 0], [3, 1], [3, 2]])
+        try shard.run(put("b", "2"))
+        try shard.run(.compact(through: Revision(4)))
+        try shard.removeAll()
+        #expect(try shard.rows(.history).isEmpty)
+        #expect(try shard.listing(RangeRequest(range: .everything)) == ["b=2"])
+    }
+
     /// DESIGN, decision 2: "no etcd client can erase clinical history".
     @Test func keyspaceFhirKeepsEverything() throws {
         let shard = try shard(.fhir)
