@@ -145,6 +145,11 @@ let package = Package(
         .executableTarget(
             name: "simulate", dependencies: ["Simulation"], swiftSettings: strict),
 
+        // Measurements that decisions rest on; outside the tests.
+        .executableTarget(
+            name: "layoutbench", dependencies: ["Primitives", "StorageEngine", "RocksDBEngine"],
+            path: "Benchmarks/Layout", swiftSettings: strict),
+
         // Tests.
         test("HygieneTests", []),
         test("PrimitivesTests", ["Primitives"]),

@@ -22,6 +22,7 @@ final class Applier: Sendable {
     private let mailbox: Mailbox<ApplyWork>
     private let consensus: Mailbox<NodeEvent>
     private let completions: CompletionTable
+    private let remover: Remover
     private let own: NodeID
     private let incarnation: UInt64
     private let metrics: NodeMetrics
@@ -29,8 +30,8 @@ final class Applier: Sendable {
 
     init(
         stores: [GroupID: RecordStore], log: ReplicatedLog, mailbox: Mailbox<ApplyWork>,
-        consensus: Mailbox<NodeEvent>, completions: CompletionTable, own: NodeID,
-        incarnation: UInt64, metrics: NodeMetrics,
+        consensus: Mailbox<NodeEvent>, completions: CompletionTable,
+        remover: Remover, own: NodeID, incarnation: UInt64, metrics: NodeMetrics,
         fatal: @escaping @Sendable (String) -> Void
     ) {
         self.stores = stores
@@ -38,6 +39,7 @@ final class Applier: Sendable {
         self.mailbox = mailbox
         self.consensus = consensus
         self.completions = completions
+        self.remover = remover
         self.own = own
         self.incarnation = incarnation
         self.metrics = metrics
@@ -100,18 +102,29 @@ final class Applier: Sendable {
                 .applied(AppliedReport(group: group, through: last.index, term: last.term)))
             return true
         }
-        let applied: [AppliedEntry]
-        let start = monotonicNanoseconds()
-        do throws(RecordStoreError) {
-            applied = try store.apply(entries)
-        } catch {
-            fatal(
-                "group \(group): entry \(last.index) or one before it cannot be applied: \(error)")
-            return false
+        var rest = entries[...]
+        while !rest.isEmpty {
+            let applied: [AppliedEntry]
+            let start = monotonicNanoseconds()
+            do throws(RecordStoreError) {
+                applied = try store.applySome(rest)
+            } catch {
+                fatal(
+                    "group \(group): entry \(last.index) or one before it cannot be applied: \(error)"
+                )
+                return false
+            }
+            metrics.engineCommit.observe(nanoseconds: monotonicNanoseconds() - start)
+            answer(applied, of: group, store)
+            rest = rest.drop { $0.index <= store.appliedIndex }
         }
-        metrics.engineCommit.observe(nanoseconds: monotonicNanoseconds() - start)
+        return true
+    }
+
+    private func answer(_ applied: [AppliedEntry], of group: GroupID, _ store: RecordStore) {
         var sequences: [UInt64] = []
         for entry in applied {
+            if case .success(.compacted)? = entry.outcome?.result { remover.floorRose(in: group) }
             guard let id = entry.proposalID, let outcome = entry.outcome, id.node == own,
                 id.incarnation == incarnation
             else { continue }
@@ -121,8 +134,8 @@ final class Applier: Sendable {
         consensus.postRegardless(
             .applied(
                 AppliedReport(
-                    group: group, through: last.index, term: last.term, sequences: sequences,
+                    group: group, through: store.appliedIndex, term: store.appliedTerm,
+                    sequences: sequences,
                     newestStamp: store.newestTimestamp.microseconds &+ 1)))
-        return true
     }
 }

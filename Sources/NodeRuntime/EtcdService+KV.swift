@@ -82,7 +82,8 @@ extension EtcdService {
         _ wire: Etcdserverpb_CompactionRequest, _ call: Call
     ) throws(EtcdError) {
         let keyspace = try call.writableKeyspace()
-        node.submit(.compact(through: Revision(wire.revision)), to: keyspace) { result in
+        let revision = Revision(wire.revision)
+        node.submit(.compact(through: revision), to: keyspace) { result in
             switch result {
             case .success(let outcome):
                 if case .failure(let refusal) = outcome.result {
@@ -90,7 +91,14 @@ extension EtcdService {
                 }
                 var response = Etcdserverpb_CompactionResponse()
                 response.header = header(revision: outcome.revision, keyspace: keyspace)
-                call.succeed(response)
+                guard wire.physical else { return call.succeed(response) }
+                let answer = response
+                node.remover.whenRemoved(in: keyspace.group, through: revision) { result in
+                    switch result {
+                    case .success: call.succeed(answer)
+                    case .failure(let error): call.fail(error)
+                    }
+                }
             case .failure(let error): call.fail(error)
             }
         }

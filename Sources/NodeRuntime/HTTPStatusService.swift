@@ -166,6 +166,9 @@ package struct HTTPStatusService: Sendable {
         single(
             "etcd_mvcc_db_total_size_in_bytes", "Bytes of the state on disk and in memory.",
             "gauge", node.stateBytes)
+        single(
+            "etcd_debugging_mvcc_db_compaction_keys_total",
+            "Rows removed because compactions hide them.", "counter", metrics.rowsRemoved.value)
         metrics.logSync.write(
             name: "etcd_disk_wal_fsync_duration_seconds", help: "Seconds of one sync of the log.",
             into: &text)

@@ -23,6 +23,7 @@ package final class Node: Sendable {
     let metrics = NodeMetrics()
     let completions = CompletionTable()
     let board = StatusBoard()
+    let remover: Remover
     let engine: RocksDBEngine
     let stores: [GroupID: RecordStore]
     let directory: DataDirectory
@@ -50,6 +51,7 @@ package final class Node: Sendable {
         var log: DedicatedThread?
         var apply: DedicatedThread?
         var reads: [DedicatedThread] = []
+        var removal: DedicatedThread?
     }
 
     /// Groups of every node (DESIGN, decision 2).
@@ -87,6 +89,7 @@ package final class Node: Sendable {
         self.log = log
         self.engine = engine
         self.stores = stores
+        remover = Remover(stores: stores, engine: engine, metrics: metrics, fatal: fatal)
         self.logger = logger
         self.fatal = fatal
         id = configuration.ownID
@@ -156,7 +159,7 @@ package final class Node: Sendable {
             }, fatal: fatal)
         let applier = Applier(
             stores: stores, log: log, mailbox: applyMailbox, consensus: consensusMailbox,
-            completions: completions, own: id, incarnation: incarnation,
+            completions: completions, remover: remover, own: id, incarnation: incarnation,
             metrics: metrics, fatal: fatal)
         let pool = ReadPool(stores: stores, mailbox: readMailbox, fatal: fatal)
         let fetcher = LogFetcher(
@@ -175,6 +178,7 @@ package final class Node: Sendable {
                 DedicatedThread(name: "spine-read-\(number)") { pool.run() }
             }
             threads.reads.append(DedicatedThread(name: "spine-fetch") { fetcher.run() })
+            threads.removal = DedicatedThread(name: "spine-removal") { [remover] in remover.run() }
             threads.consensus = DedicatedThread(name: "spine-raft") {
                 ConsensusLoop(environment: environment, multi: multi).run()
             }
@@ -211,7 +215,8 @@ package final class Node: Sendable {
         applyMailbox.close()
         readMailbox.close()
         fetchMailbox.close()
-        await join([threads.apply].compactMap(\.self) + threads.reads)
+        remover.close()
+        await join([threads.apply, threads.removal].compactMap(\.self) + threads.reads)
         for completion in completions.takeAll() { completion(.failure(.outcomeUnknown)) }
         await transport.close()
         do throws(StorageError) { try engine.close() } catch {

@@ -64,6 +64,7 @@ final class NodeMetrics: Sendable {
     let logSync = Histogram()
     let engineCommit = Histogram()
     let clientGRPCReceived = Counter()
+    let rowsRemoved = Counter()
     // Set by the consensus thread at the end of each turn.
     let groups = Gauge()
     let groupsAsleep = Gauge()

@@ -53,6 +53,10 @@ package enum CommandRefusal: Error, Hashable, Sendable {
     case notEmpty(revision: Revision)
     /// A restore step that does not fit the state the keyspace is in; the text says which.
     case restoreMismatch(String)
+    /// The records asked for take more than `AnswerLimits` allows, in bytes.
+    case answerTooLarge(limit: Int)
+    /// The command would write more than `CommandLimits.changeBytesMax`, in bytes.
+    case changeTooLarge(limit: Int)
     /// The entry's bytes could not be decoded: refused by every replica alike, changes nothing.
     case malformed(String)
 }

@@ -70,6 +70,11 @@ extension RecordVersion {
     private static let putTag: UInt8 = 0
     private static let deletionTag: UInt8 = 1
 
+    /// Whether fields that `encodeFields` wrote are those of a deletion.
+    package static func isDeletion(fields: some Collection<UInt8>) -> Bool {
+        fields.first == deletionTag
+    }
+
     /// Everything but the key: what a version row and a stored value have in common.
     package func encodeFields(into writer: inout ByteWriter) {
         switch kind {

@@ -14,6 +14,7 @@ package enum Table: UInt8, Sendable, CaseIterable {
     case policy = 0x08
     case holds = 0x09
     case applied = 0x0A
+    case removal = 0x0B
 }
 
 /// Half-open bounds over keys of the engine.
@@ -53,9 +54,13 @@ struct KeyLayout: Hashable, Sendable {
         KeyLayout(group: group, keyspace: .system).prefix(.applied, group.rawValue)
     }
 
+    static func removal(_ group: GroupID) -> Bytes {
+        KeyLayout(group: group, keyspace: .system).prefix(.removal, group.rawValue)
+    }
+
     // MARK: Whole tables
 
-    /// All rows of the shard but its `applied` row.
+    /// All rows of the shard but its rows of `applied` and `removal`.
     var dataRanges: [RawRange] { [currentRange, historyRange, revisionsRange, indexRange] }
     var currentRange: RawRange { all(.current, keyspace.rawValue) }
     var historyRange: RawRange { all(.history, keyspace.rawValue) }
@@ -147,6 +152,18 @@ struct KeyLayout: Hashable, Sendable {
         Self.appendBigEndian(revision.rawValue, to: &raw)
         Self.appendBigEndian(subRevision, to: &raw)
         return raw
+    }
+
+    func parse(
+        revisions raw: Bytes
+    ) throws(RecordStoreError) -> (revision: Revision, subRevision: UInt32) {
+        guard raw.count == Self.prefixBytes + 12 else {
+            throw .corruptRow(table: "revisions", nil)
+        }
+        let middle = Self.prefixBytes + 8
+        let revision = raw[Self.prefixBytes..<middle].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let subRevision = raw[middle...].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        return (Revision(Int64(bitPattern: revision)), subRevision)
     }
 
     // MARK: Index

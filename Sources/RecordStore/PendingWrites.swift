@@ -2,8 +2,8 @@ import Primitives
 import StorageEngine
 
 /// What the commands of one batch have written so far, over the engine's view: what a command reads
-/// is this laid over that. Belongs to the apply thread; its size is bounded by the entries that
-/// one `apply` call is given.
+/// is this laid over that. Belongs to the apply thread; its size is bounded by
+/// `RecordStore.batchBytesMax` and what one command may change.
 ///
 /// A command's writes can be taken back until the next one begins.
 final class PendingWrites {
@@ -14,6 +14,9 @@ final class PendingWrites {
     private var sorted: [Bytes] = []
     private var unsorted: [Bytes] = []
     private var undo: [(key: Bytes, previous: Bytes??)] = []
+    /// Bytes of all that was written, with what was overwritten or taken back: never less than what
+    /// `rows` holds.
+    private(set) var bytesWritten = 0
     /// Ranges that the batch empties before anything else.
     private(set) var wiped: [RawRange] = []
 
@@ -36,6 +39,7 @@ final class PendingWrites {
     func delete(_ key: Bytes) { set(key, .none) }
 
     private func set(_ key: Bytes, _ value: Bytes?) {
+        bytesWritten += key.count + (value?.count ?? 0)
         let previous = rows.updateValue(value, forKey: key)
         undo.append((key, previous))
         if previous == nil { unsorted.append(key) }

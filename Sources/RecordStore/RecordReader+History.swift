@@ -37,7 +37,7 @@ extension RecordReader {
     ) throws(RecordStoreError) -> [RecordVersion] {
         var versions: [RecordVersion] = []
         // No read at or above the floor sees more than the newest version that is not above it.
-        let floorRevision = keyspace.retainsAllVersions ? .none : compactRevision
+        let floorRevision = hidingFloor
         let before = before ?? Revision(.max)
         func add(_ version: RecordVersion) -> Bool {
             let isLast = version.modRevision <= floorRevision

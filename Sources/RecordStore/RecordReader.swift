@@ -26,6 +26,9 @@ package struct RecordReader: Sendable {
     package var effectDigest: EffectDigest { state.digest }
     package var restoreProgress: RestoreProgress { state.restoreProgress }
 
+    /// What is superseded at or below it is out of sight, whether removed yet or not.
+    var hidingFloor: Revision { keyspace.retainsAllVersions ? .none : compactRevision }
+
     var tables: TableView { TableView(view: view, pending: nil) }
 
     /// What every read starts with.
@@ -37,15 +40,20 @@ package struct RecordReader: Sendable {
     }
 
     /// etcd's Range. `count` makes it walk over all keys of the range, whatever the limit.
-    package func range(_ request: RangeRequest) throws(RecordReadFailure) -> RangeResult {
+    package func range(
+        _ request: RangeRequest, _ limits: AnswerLimits = .read
+    ) throws(RecordReadFailure) -> RangeResult {
         let shard = try shard()
         if let refusal = Operation.range(request).validate() { throw .refused(refusal) }
-        return try shard.range(request)
+        var room = AnswerRoom(limits)
+        return try shard.range(request, &room)
     }
 
     /// A transaction that changes nothing, answered without a log entry. One that may change
     /// something (`Operation.changesState`) is a bug of the caller.
-    package func compare(_ txn: TxnRequest) throws(RecordReadFailure) -> TxnResult {
+    package func compare(
+        _ txn: TxnRequest, _ limits: AnswerLimits = .read
+    ) throws(RecordReadFailure) -> TxnResult {
         let operation = Operation.txn(txn)
         precondition(!operation.changesState, "a reader was given a transaction that writes")
         let shard = try shard()
@@ -54,7 +62,8 @@ package struct RecordReader: Sendable {
         var walk = path
         try shard.checkRanges(txn, &walk)
         walk = path
-        return try shard.readOnly(txn, &walk)
+        var room = AnswerRoom(limits)
+        return try shard.readOnly(txn, &walk, &room)
     }
 
     /// A record, now or as it was. Revisions below the floor are refused only where the keyspace's

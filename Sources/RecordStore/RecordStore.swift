@@ -12,8 +12,9 @@ package final class RecordStore: Sendable {
     package let group: GroupID
     package let keyspace: KeyspaceID
 
-    private let engine: any StorageEngine
-    private let layout: KeyLayout
+    let engine: any StorageEngine
+    let layout: KeyLayout
+    private let limits: CommandLimits
     private let shared: Mutex<Shared>
 
     private struct Shared: Sendable {
@@ -22,9 +23,14 @@ package final class RecordStore: Sendable {
     }
 
     /// Takes up where the engine's `applied` row of the group stands, or at nothing.
+    ///
+    /// - Parameter limits: what entries of this level mean. Others than the default are for tests:
+    ///   replicas of a group must have the same.
     package init(
-        engine: any StorageEngine, group: GroupID, keyspace: KeyspaceID
+        engine: any StorageEngine, group: GroupID, keyspace: KeyspaceID,
+        limits: CommandLimits = .first
     ) throws(RecordStoreError) {
+        self.limits = limits
         self.engine = engine
         self.group = group
         self.keyspace = keyspace
@@ -67,13 +73,31 @@ package final class RecordStore: Sendable {
 
     // MARK: Apply
 
-    /// Applies entries in one batch of the engine, the applied index within it. Entries up to the
-    /// applied index are skipped: they are a replay. After an error nothing of the call has taken
-    /// effect, and the shard must be stopped.
+    /// Bytes of rows, and of answers, at which a batch of the engine ends and the next entry begins
+    /// another: few entries can change much.
+    package static let batchBytesMax = 64 << 20
+
+    /// Applies all entries, as `applySome` does, batch by batch.
+    package func apply(_ entries: [LogEntry]) throws(RecordStoreError) -> [AppliedEntry] {
+        var applied: [AppliedEntry] = []
+        var rest = entries[...]
+        while !rest.isEmpty {
+            applied += try applySome(rest)
+            rest = rest.drop { $0.index <= appliedIndex }
+        }
+        return applied
+    }
+
+    /// Applies entries in one batch of the engine, the applied index within it: all of them, or as
+    /// many from the first on as `batchBytesMax` lets in. Entries up to the applied index are
+    /// skipped: they are a replay. After an error nothing of the call has taken effect, and the
+    /// shard must be stopped.
     ///
     /// - Parameter entries: without gaps, beginning at or before the entry after `appliedIndex`.
-    /// - Returns: one for each entry that was not skipped.
-    package func apply(_ entries: [LogEntry]) throws(RecordStoreError) -> [AppliedEntry] {
+    /// - Returns: one for each entry that was not skipped, at least one if any was not.
+    package func applySome(
+        _ entries: ArraySlice<LogEntry>
+    ) throws(RecordStoreError) -> [AppliedEntry] {
         let before = shared.withLock { shared in
             precondition(!shared.isApplying, "two calls of apply at once in group \(group)")
             shared.isApplying = true
@@ -84,7 +108,8 @@ package final class RecordStore: Sendable {
         guard !fresh.isEmpty else { return [] }
 
         let view = try storage { () throws(StorageError) in try engine.makeReadView() }
-        let writer = ShardWriter(layout: layout, view: view, state: before)
+        let writer = ShardWriter(
+            layout: layout, view: view, state: before, limits: limits)
         var applied: [AppliedEntry] = []
         applied.reserveCapacity(fresh.count)
         for entry in fresh {
@@ -92,6 +117,7 @@ package final class RecordStore: Sendable {
                 entry.index == writer.state.appliedIndex.next,
                 "entry \(entry.index) after \(writer.state.appliedIndex) in group \(group)")
             applied.append(try writer.apply(entry))
+            if max(writer.pending.bytesWritten, writer.answerBytes) >= Self.batchBytesMax { break }
         }
         let batch = writer.makeBatch()
         try storage { () throws(StorageError) in try engine.commit(batch) }

@@ -2,7 +2,8 @@ import Primitives
 import RecordModel
 
 extension RecordReader {
-    /// An export of every version of every key that is stored, from the first row on.
+    /// An export of every version of every key that a read at the compaction floor or above can
+    /// see, from the first row on: the same at every replica, however much of the rest is removed.
     package func exportRows() throws(RecordReadFailure) -> RowExport {
         _ = try shard()
         return RowExport(reader: self)
@@ -31,7 +32,8 @@ package struct RowExport: Sendable {
     package mutating func nextRows(maxBytes: Int) throws(RecordStoreError) -> Bytes {
         if isAtEnd { return [] }
         var rows = ByteWriter(reserving: min(maxBytes, 1 << 20))
-        let scan = try RowScan(reader.layout, reader.tables, after: place)
+        let scan = try RowScan(
+            reader.layout, reader.tables, hidingThrough: reader.hidingFloor, after: place)
         while true {
             guard let row = try scan.next() else {
                 isAtEnd = true

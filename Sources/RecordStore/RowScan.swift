@@ -3,7 +3,8 @@ import RecordModel
 
 /// Every version of every key of a shard: keys in order, the versions of a key from the oldest on.
 /// Joins `history`, which holds superseded versions and deletions, with `current`, which holds the
-/// newest of each key.
+/// newest of each key. Passes over what a compaction floor hides, so that nothing depends on how
+/// much of it has been removed.
 final class RowScan {
     /// A row as it was found, its checksum compared.
     struct Row {
@@ -21,13 +22,18 @@ final class RowScan {
     }
 
     private let layout: KeyLayout
+    private let hidingFloor: Revision
     private let live: TableCursor
     private let old: TableCursor
 
+    /// - Parameter hidingFloor: versions that were superseded at or below it, and deletions made
+    ///   there, are left out.
     init(
-        _ layout: KeyLayout, _ tables: TableView, after place: Place? = nil
+        _ layout: KeyLayout, _ tables: TableView, hidingThrough hidingFloor: Revision = .none,
+        after place: Place? = nil
     ) throws(RecordStoreError) {
         self.layout = layout
+        self.hidingFloor = hidingFloor
         live = try tables.cursor(layout.currentRange)
         old = try tables.cursor(layout.historyRange)
         guard let place else { return }
@@ -38,6 +44,29 @@ final class RowScan {
 
     /// nil at the end.
     func next() throws(RecordStoreError) -> Row? {
+        while let row = try nextStored() {
+            if try !isHidden(row) { return row }
+        }
+        return nil
+    }
+
+    /// To be asked before the scan moves on from the row: it looks at the one behind it.
+    private func isHidden(_ row: Row) throws(RecordStoreError) -> Bool {
+        guard !row.place.isCurrent, row.place.revision <= hidingFloor else { return false }
+        if RecordVersion.isDeletion(fields: row.fields) { return true }
+        if let raw = old.key {
+            let (key, revision, _) = try layout.parse(history: raw)
+            if key == row.key { return revision <= hidingFloor }
+        }
+        // Superseded versions end in a deletion, or in the live version.
+        guard let raw = live.key, try layout.key(ofCurrent: raw) == row.key else {
+            throw .inconsistent("the version after \(row.place.revision) of a key is missing")
+        }
+        let fields = try StoredVersion.fields(of: live.value, key: row.key, in: .current)
+        return try StoredVersion.position(ofFields: fields, in: .current).revision <= hidingFloor
+    }
+
+    private func nextStored() throws(RecordStoreError) -> Row? {
         var liveKey: Bytes?
         if let raw = live.key { liveKey = try layout.key(ofCurrent: raw) }
         if let raw = old.key {

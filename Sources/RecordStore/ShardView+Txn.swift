@@ -62,16 +62,16 @@ extension ShardView {
         }
     }
 
-    /// Runs a transaction that changes nothing.
+    /// Runs a transaction that changes nothing. All its ranges share one room.
     func readOnly(
-        _ txn: TxnRequest, _ path: inout TxnPath
+        _ txn: TxnRequest, _ path: inout TxnPath, _ room: inout AnswerRoom
     ) throws(RecordReadFailure) -> TxnResult {
         let succeeded = path.next()
         var results: [OperationResult] = []
         for operation in txn.operations(succeeded) {
             switch operation {
-            case .range(let request): results.append(.range(try range(request)))
-            case .txn(let nested): results.append(.txn(try readOnly(nested, &path)))
+            case .range(let request): results.append(.range(try range(request, &room)))
+            case .txn(let nested): results.append(.txn(try readOnly(nested, &path, &room)))
             case .put, .deleteRange:
                 preconditionFailure("a transaction that writes was given to a reader")
             }

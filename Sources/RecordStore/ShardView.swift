@@ -74,38 +74,42 @@ struct ShardView {
         }
     }
 
-    /// The first `limit` records of a range at the newest revision, and the count of all.
-    func newestRecords(
-        in range: KeyRange, limit: Int
-    ) throws(RecordStoreError) -> (records: [Record], count: Int) {
+    /// Gives the collector the records of a range at the newest revision that it wants, and counts
+    /// all; the count of an answer that has become too large is of no use and not finished.
+    ///
+    /// Counting looks at every key of the range, without copying keys or reading values: the price
+    /// of an exact count in a layout that keeps no counts (docs/formats/record-tables.md).
+    func gather(
+        _ collector: inout RangeCollector, in range: KeyRange
+    ) throws(RecordStoreError) -> Int {
         if range.end == .single {
-            let record = try newest(range.lower)?.record
-            return (limit > 0 ? record.map { [$0] } ?? [] : [], record == nil ? 0 : 1)
+            guard let record = try newest(range.lower)?.record else { return 0 }
+            if collector.wants(seen: 0) { collector.add(record) }
+            return 1
         }
-        var records: [Record] = []
         var count = 0
         let cursor = try tables.cursor(layout.current(in: range))
         while let raw = cursor.key {
-            count += 1
-            if records.count < limit {
-                let key = try layout.key(ofCurrent: raw)
-                records.append(try decodePut(cursor.value, key: key))
+            guard collector.wants(seen: count) else {
+                return collector.isOverfull ? count : count + (try cursor.countRest())
             }
+            let key = try layout.key(ofCurrent: raw)
+            collector.add(try decodePut(cursor.value, key: key))
+            count += 1
             try cursor.advance()
         }
-        return (records, count)
+        return count
     }
 
     /// The same as it was at a revision before the newest.
-    func pastRecords(
-        in range: KeyRange, limit: Int, at past: Revision
-    ) throws(RecordStoreError) -> (records: [Record], count: Int) {
-        var records: [Record] = []
+    func gather(
+        _ collector: inout RangeCollector, in range: KeyRange, at past: Revision
+    ) throws(RecordStoreError) -> Int {
         var count = 0
         let live = try tables.cursor(layout.current(in: range))
         let old = try tables.cursor(layout.history(in: range))
         let floor = try TableFloor(tables, layout.history(in: range))
-        while live.key != nil || old.key != nil {
+        while live.key != nil || old.key != nil, !collector.isOverfull {
             var liveKey: Bytes?
             if let raw = live.key { liveKey = try layout.key(ofCurrent: raw) }
             var oldKey: Bytes?
@@ -124,11 +128,11 @@ struct ShardView {
                 try old.seek(to: layout.history(of: key).upper)
             }
             if let found {
+                if collector.wants(seen: count) { collector.add(found) }
                 count += 1
-                if records.count < limit { records.append(found) }
             }
         }
-        return (records, count)
+        return count
     }
 }
 

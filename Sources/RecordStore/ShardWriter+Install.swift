@@ -36,7 +36,8 @@ extension ShardWriter {
         index(key, from: previous?.record.terms ?? [], to: terms)
         let change = StoredChange(
             isDeletion: version.kind == .deletion,
-            previousRevision: previous?.record.modRevision ?? .none, key: key)
+            previousRevision: previous?.record.modRevision ?? .none,
+            previousSubRevision: previous?.subRevision ?? 0, key: key)
         let changeRow = layout.revisions(version.modRevision, version.subRevision)
         pending.put(changeRow, change.encode(under: changeRow))
 

@@ -17,10 +17,20 @@ final class ShardWriter {
     var state: AppliedState
     /// Changes that the operation in hand has made so far.
     private var changeCount: UInt32 = 0
+    /// What its changes may still take, of `limits.changeBytesMax`.
+    private var changeRoom: Int
+    private var answerRoom: AnswerRoom
+    /// Of the answers to all commands so far.
+    private(set) var answerBytes = 0
 
-    init(layout: KeyLayout, view: any ReadView, state: AppliedState) {
+    private let limits: CommandLimits
+
+    init(layout: KeyLayout, view: any ReadView, state: AppliedState, limits: CommandLimits) {
         self.layout = layout
         self.state = state
+        self.limits = limits
+        changeRoom = limits.changeBytesMax
+        answerRoom = AnswerRoom(limits.answers)
         pending = PendingWrites()
         tables = TableView(view: view, pending: pending)
     }
@@ -134,10 +144,13 @@ final class ShardWriter {
         _ operation: Operation, at timestamp: HybridTimestamp
     ) throws(RecordReadFailure) -> OperationResult {
         changeCount = 0
+        changeRoom = limits.changeBytesMax
+        answerRoom = AnswerRoom(limits.answers)
+        defer { answerBytes += limits.answers.bytesMax - answerRoom.left }
         let result: OperationResult
         switch operation {
         case .range(let request):
-            result = .range(try shard.range(request))
+            result = .range(try shard.range(request, &answerRoom))
         case .put(let request):
             if request.lease != 0 { throw .refused(.leaseNotFound(request.lease)) }
             result = .put(previous: try put(request, at: timestamp))
@@ -166,7 +179,7 @@ final class ShardWriter {
         for operation in txn.operations(succeeded) {
             switch operation {
             case .range(let request):
-                results.append(.range(try shard.range(request)))
+                results.append(.range(try shard.range(request, &answerRoom)))
             case .put(let request):
                 results.append(.put(previous: try put(request, at: timestamp)))
             case .deleteRange(let request):
@@ -215,51 +228,85 @@ final class ShardWriter {
             version: (previous?.record.version ?? 0) + 1,
             lease: request.ignoresLease ? previous?.record.lease ?? 0 : request.lease,
             timestamp: timestamp, terms: request.terms.sortedWithoutDuplicates())
-        install(
-            RecordVersion(
-                key: request.key, modRevision: revision, subRevision: changeCount,
-                timestamp: timestamp, kind: .put(record)),
-            over: previous)
-        changeCount += 1
-        return request.wantsPrevious ? previous?.record : nil
+        try change(request.key, to: .put(record), at: timestamp, over: previous)
+        guard request.wantsPrevious, let previous else { return nil }
+        try answerRoom.take(previous.record)
+        return previous.record
     }
 
     private func delete(
         _ request: DeleteRangeRequest, at timestamp: HybridTimestamp
     ) throws(RecordReadFailure) -> OperationResult {
-        do {
-            return try deleting(request, at: timestamp)
-        } catch {
-            throw .store(error)
-        }
-    }
-
-    private func deleting(
-        _ request: DeleteRangeRequest, at timestamp: HybridTimestamp
-    ) throws(RecordStoreError) -> OperationResult {
-        var keys: [Bytes] = []
-        if request.range.end == .single {
-            keys = [request.range.lower]
-        } else {
-            let cursor = try tables.cursor(layout.current(in: request.range))
-            while let raw = cursor.key {
-                keys.append(try layout.key(ofCurrent: raw))
-                try cursor.advance()
-            }
-        }
         var deleted = 0
         var previous: [Record] = []
-        for key in keys {
-            guard let row = try shard.newest(key) else { continue }
-            install(
-                RecordVersion(
-                    key: key, modRevision: state.revision.next, subRevision: changeCount,
-                    timestamp: timestamp, kind: .deletion),
-                over: row)
-            changeCount += 1
+        for key in try keys(in: request.range) {
+            let found = try reading { () throws(RecordStoreError) in try shard.newest(key) }
+            guard let row = found else { continue }
+            try change(key, to: .deletion, at: timestamp, over: row)
             deleted += 1
-            if request.wantsPrevious { previous.append(row.record) }
+            if request.wantsPrevious {
+                try answerRoom.take(row.record)
+                previous.append(row.record)
+            }
         }
         return .deleteRange(deleted: deleted, previous: previous)
+    }
+
+    /// Keys to delete, all of them before the first is: more than could be deleted within the
+    /// command's limit are not gathered.
+    private func keys(in range: KeyRange) throws(RecordReadFailure) -> [Bytes] {
+        if range.end == .single { return [range.lower] }
+        var keys: [Bytes] = []
+        var room = changeRoom
+        let cursor = try reading { () throws(RecordStoreError) in
+            try tables.cursor(layout.current(in: range))
+        }
+        while let raw = cursor.key {
+            let key = try reading { () throws(RecordStoreError) in
+                try layout.key(ofCurrent: raw)
+            }
+            room -= Self.changeBytes(key, nil, nil)
+            guard room >= 0 else { throw changeTooLarge }
+            keys.append(key)
+            try reading { () throws(RecordStoreError) in try cursor.advance() }
+        }
+        return keys
+    }
+
+    // MARK: Changes
+
+    /// Memory that each change takes beside the bytes of key and records: up to four rows, in what
+    /// is pending and in the engine's batch.
+    private static let changeOverheadBytes = 512
+
+    private var changeTooLarge: RecordReadFailure {
+        .refused(.changeTooLarge(limit: limits.changeBytesMax))
+    }
+
+    /// What a change counts for: of what it says alone, and not of how rows are encoded, which a
+    /// replica may have done with an earlier version.
+    private static func changeBytes(_ key: Bytes, _ old: Record?, _ new: Record?) -> Int {
+        var bytes = changeOverheadBytes + 4 * key.count
+        for record in [old, new].compactMap(\.self) {
+            bytes += record.answerBytes + record.terms.count * key.count
+        }
+        return bytes
+    }
+
+    /// The next change of the operation in hand.
+    private func change(
+        _ key: Bytes, to kind: RecordVersion.Kind, at timestamp: HybridTimestamp,
+        over previous: StoredRow?
+    ) throws(RecordReadFailure) {
+        var new: Record?
+        if case .put(let record) = kind { new = record }
+        changeRoom -= Self.changeBytes(key, previous?.record, new)
+        guard changeRoom >= 0 else { throw changeTooLarge }
+        install(
+            RecordVersion(
+                key: key, modRevision: state.revision.next, subRevision: changeCount,
+                timestamp: timestamp, kind: kind),
+            over: previous)
+        changeCount += 1
     }
 }

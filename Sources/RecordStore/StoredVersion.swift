@@ -72,31 +72,6 @@ enum StoredVersion {
     }
 }
 
-/// The value of a row of `revisions`: which key changed, how, and the revision of the version
-/// before.
-struct StoredChange: Hashable, Sendable {
-    static let formatVersion: UInt8 = 1
-
-    var isDeletion: Bool
-    /// `Revision.none` where the key was not there.
-    var previousRevision: Revision
-    var key: Bytes
-
-    /// - Parameter row: the key of the row, which the checksum covers as well.
-    func encode(under row: Bytes) -> Bytes {
-        var writer = ByteWriter(reserving: key.count + 16)
-        writer.write(Self.formatVersion)
-        writer.write(isDeletion)
-        writer.writeVarint(UInt64(bitPattern: previousRevision.rawValue))
-        writer.writeLengthPrefixed(key)
-        var crc = CRC32C()
-        crc.update(row)
-        crc.update(writer.bytes)
-        writer.write(crc.value)
-        return writer.bytes
-    }
-}
-
 /// The value of a row of `index`. What a query needs is in the key; a put that keeps a term does
 /// not write its row again.
 enum StoredIndexEntry {

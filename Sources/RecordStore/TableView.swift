@@ -86,6 +86,30 @@ final class TableCursor {
         try settle()
     }
 
+    /// How many rows the range has from the present one on. Leaves the cursor at the end.
+    func countRest() throws(RecordStoreError) -> Int {
+        var count = 0
+        while key != nil {
+            if !hasPendingAhead, let engine {
+                while engine.isValid {
+                    count += 1
+                    engine.next()
+                }
+                try settle()
+            } else {
+                count += 1
+                try advance()
+            }
+        }
+        return count
+    }
+
+    /// Whether the batch has a row at or behind the present one, or has deleted one there.
+    private var hasPendingAhead: Bool {
+        pendingPosition < pendingKeys.count
+            && pendingKeys[pendingPosition].lexicographicallyPrecedes(range.upper)
+    }
+
     private func settle() throws(RecordStoreError) {
         pendingValue = nil
         while true {

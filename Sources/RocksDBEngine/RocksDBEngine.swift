@@ -204,6 +204,7 @@ extension RocksDBSettings {
             bloom_bits_per_key: bloomBitsPerKey, block_bytes: blockBytes,
             table_format_version: tableFormatVersion,
             level0_compaction_trigger: Int32(level0CompactionTrigger),
+            deletion_window: deletionWindow, deletion_trigger: deletionTrigger,
             background_jobs: Int32(backgroundJobs),
             open_files_max: openFilesMax.map(Int32.init) ?? -1)
     }

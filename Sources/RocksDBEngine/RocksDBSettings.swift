@@ -41,6 +41,12 @@ package struct RocksDBSettings: Hashable, Sendable {
     /// stopped at 32 more.
     package var level0CompactionTrigger = 4
 
+    /// A table with `deletionTrigger` deletions among any `deletionWindow` entries that follow each
+    /// other is merged into the next level as soon as nothing else is due, and so on to the last,
+    /// where deletions end. Half of them deletions is far above what writes leave by themselves.
+    package var deletionWindow = 1024
+    package var deletionTrigger = 512
+
     /// Threads for flushes and compactions together.
     package var backgroundJobs = 2
 

@@ -4,6 +4,7 @@ import NIOPosix
 import RPC
 import SwiftProtobuf
 import Synchronization
+import WireProtocol
 
 /// A client of a Spine record store, or of etcd v3: it speaks etcd's protocol to whichever endpoint
 /// answers. Safe to share between tasks.
@@ -177,6 +178,8 @@ extension SpineError {
         let status = error.status
         let code: Code
         switch status.code {
+        case .resourceExhausted where status.message.hasPrefix(EtcdError.answerTooLargeText):
+            code = .refused
         case .unavailable, .deadlineExceeded, .cancelled, .unknown, .internalError, .dataLoss,
             .aborted, .resourceExhausted:
             let isCertain = !error.wasSent || Self.certainlyNotDone.contains(status.message)

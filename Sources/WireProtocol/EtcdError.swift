@@ -64,6 +64,24 @@ package struct EtcdError: Error, Hashable, Sendable {
         EtcdError(dataLoss, "spine: this node's storage failed: \(what)")
     }
 
+    /// etcd has no limit of its own here: gRPC's on the size of a message has this code.
+    package static func answerTooLarge(limit: Int) -> EtcdError {
+        EtcdError(
+            resourceExhausted,
+            "\(answerTooLargeText) \(limit) bytes: ask with a limit, page by page")
+    }
+
+    /// What the message begins with. The code alone would tell a client to try again.
+    package static let answerTooLargeText = "spine: the answer takes more than"
+
+    /// As etcd answers a request that it will not put into its log.
+    package static func changeTooLarge(limit: Int) -> EtcdError {
+        EtcdError(
+            invalidArgument,
+            "etcdserver: request is too large: it would change rows of more than \(limit) bytes at "
+                + "once; change smaller ranges")
+    }
+
     package init(_ refusal: CommandRefusal) {
         switch refusal {
         case .emptyKey: self = .emptyKey
@@ -82,6 +100,8 @@ package struct EtcdError: Error, Hashable, Sendable {
             self = .precondition(
                 "keyspace is not empty (revision \(revision)): restore into a new cluster")
         case .restoreMismatch(let what): self = .precondition("restore: \(what)")
+        case .answerTooLarge(let limit): self = .answerTooLarge(limit: limit)
+        case .changeTooLarge(let limit): self = .changeTooLarge(limit: limit)
         case .malformed(let what): self = .malformed(what)
         }
     }

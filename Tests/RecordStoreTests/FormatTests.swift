@@ -23,8 +23,8 @@ import Testing
         #expect(
             try dump(shard.engine, without: [.applied]) == [
                 [current, v2], [superseded, v1],
-                [change2, hex("01 00 00 02 7000  7232e49a")],
-                [change3, hex("01 00 02 02 7000  32e6f2b2")],
+                [change2, hex("02 00 00 00 02 7000  8d459363")],
+                [change3, hex("02 00 02 00 02 7000  e54ec022")],
                 [index, hex("01")],
             ])
 
@@ -37,11 +37,11 @@ import Testing
                     hex("02 00000002 70 00ff 0001 0000000000000004 00000000"),
                     hex("01 01 04 00 c2843d 00  2461c00d"),
                 ],
-                [change2, hex("01 00 00 02 7000  7232e49a")],
-                [change3, hex("01 00 02 02 7000  32e6f2b2")],
+                [change2, hex("02 00 00 00 02 7000  8d459363")],
+                [change3, hex("02 00 02 00 02 7000  e54ec022")],
                 [
                     hex("03 00000002 0000000000000004 00000000"),
-                    hex("01 01 03 02 7000  727fc7bd"),
+                    hex("02 01 03 00 02 7000  c066b463"),
                 ],
                 [
                     hex("0a 00000002"),

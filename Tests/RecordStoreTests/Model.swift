@@ -224,6 +224,11 @@ struct Model {
         return RangeResult(records: sorted, count: all.count, more: more)
     }
 
+    /// Versions of a key, without those that no read at the floor or above can see.
+    func visible(_ key: Bytes, retainsAll: Bool) -> [RecordVersion] {
+        history(key, before: .max, retainsAll: retainsAll).reversed()
+    }
+
     func history(_ key: Bytes, before: Int64, retainsAll: Bool) -> [RecordVersion] {
         let all = versions[key, default: []]
         guard !retainsAll else {

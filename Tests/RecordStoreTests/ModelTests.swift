@@ -33,8 +33,10 @@ import Testing
             entries += batch
             let applied = try shard.store.apply(batch)
             try #require(applied.map(\.outcome) == wanted, "at entry \(entries.count)")
+            if chance.chance(2) { try removeSome(shard, &chance) }
             try compareReads(shard.store.makeReader(), model, &chance)
         }
+        try onlyWhatIsSeenIsLeft(shard, model)
         // Refusals and successes alike must have come up.
         #expect(model.revision > Int64(Self.commandsPerSeed / 4))
         try batchingsAgree(entries, with: shard, &chance)
@@ -148,6 +150,42 @@ import Testing
         #expect(keysRead <= 2 * (wanted.places + pages - 1))
     }
 
+    // MARK: Removal
+
+    /// A few steps of a few rows, which no read and no later command may notice.
+    func removeSome(_ shard: Shard, _ chance: inout ChanceGenerator) throws {
+        var limits = RemovalLimits()
+        limits.changes = Int.random(in: 1...9, using: &chance.random)
+        for _ in 0..<Int.random(in: 1...3, using: &chance.random) {
+            _ = try shard.store.removeSuperseded(limits)
+        }
+    }
+
+    /// Once removal is done: rows that some read or a watch from the floor on can want, no others.
+    func onlyWhatIsSeenIsLeft(_ shard: Shard, _ model: Model) throws {
+        try shard.removeAll(changesPerStep: 7)
+        let retainsAll = shard.store.keyspace.retainsAllVersions
+        #expect(retainsAll || model.floor > 100, "too few compactions")
+        var history = 0
+        var revisions = 0
+        for key in model.keys {
+            let all = model.versions[key, default: []]
+            let seen = model.visible(key, retainsAll: retainsAll)
+            let isLive = model.record(key) != nil
+            history += seen.count - (isLive ? 1 : 0)
+            guard !retainsAll else {
+                revisions += all.count
+                continue
+            }
+            // What the floor's own revision did stays, for a watch that begins there.
+            history +=
+                all.filter { $0.modRevision.rawValue == model.floor && !seen.contains($0) }.count
+            revisions += all.filter { $0.modRevision.rawValue >= model.floor }.count
+        }
+        #expect(try shard.rows(.history).count == history)
+        #expect(try shard.rows(.revisions).count == revisions)
+    }
+
     // MARK: Batches, crashes, restores
 
     /// One at a time, all at once, and by chance: the same rows and the same digest.
@@ -165,6 +203,7 @@ import Testing
                 _ = try other.store.apply(Array(rest.prefix(count)))
                 rest = rest.dropFirst(count)
             }
+            try other.removeAll()
             #expect(try dump(other.engine) == wanted, "batches of up to \(largest)")
             #expect(other.store.effectDigest == shard.store.effectDigest)
         }
@@ -182,6 +221,7 @@ import Testing
             // Some of what was applied before comes again, as in a replay.
             let from = max(0, next - Int.random(in: 0...5, using: &chance.random))
             _ = try other.store.apply(Array(entries[from..<min(entries.count, next + count)]))
+            if chance.chance(2) { try removeSome(other, &chance) }
             if chance.chance(3) {
                 let reached = other.store.appliedIndex
                 let engine = other.engine.crash(seed: chance.random.next())
@@ -194,6 +234,7 @@ import Testing
             }
         }
         #expect(crashes > 3 && lost > 0)
+        try other.removeAll()
         #expect(try dump(other.engine) == dump(shard.engine))
         #expect(other.store.effectDigest == shard.store.effectDigest)
     }
@@ -224,7 +265,8 @@ import Testing
             bodies += chance.chance(5) ? [body, body] : [body]
             sequence += 1
         }
-        #expect(rows == model.keys.flatMap { model.versions[$0] ?? [] })
+        let retainsAll = shard.store.keyspace.retainsAllVersions
+        #expect(rows == model.keys.flatMap { model.visible($0, retainsAll: retainsAll) })
         bodies.append(
             .restoreFinish(restoreID: "all", rowCount: export.count, digest: export.digest))
         bodies.append(.restoreActivate(restoreID: "all"))
@@ -238,9 +280,11 @@ import Testing
             }
             entries.removeFirst(count)
         }
-        #expect(
-            try dump(copy.engine, without: [.applied])
-                == dump(shard.engine, without: [.applied]))
+        // What the floor hides is in no archive, and what stays at the floor for a watch neither.
+        let apart: Set<Table> =
+            retainsAll ? [.applied] : [.applied, .removal, .history, .revisions]
+        #expect(try dump(copy.engine, without: apart) == dump(shard.engine, without: apart))
+        try copy.removeAll()
         var again = try copy.store.makeReader().exportRows()
         while try !again.nextRows(maxBytes: 10_000).isEmpty {}
         #expect((again.count, again.digest) == (export.count, export.digest))

@@ -61,9 +61,25 @@ final class Shard {
     let engine: MemoryEngine
     let store: RecordStore
 
-    init(_ keyspace: KeyspaceID = .default, engine: MemoryEngine = MemoryEngine()) throws {
+    init(
+        _ keyspace: KeyspaceID = .default, engine: MemoryEngine = MemoryEngine(),
+        limits: CommandLimits = .first
+    ) throws {
         self.engine = engine
-        store = try RecordStore(engine: engine, group: keyspace.group, keyspace: keyspace)
+        store = try RecordStore(
+            engine: engine, group: keyspace.group, keyspace: keyspace, limits: limits)
+    }
+
+    /// Steps of removal until nothing is left to remove.
+    func removeAll(changesPerStep: Int = 1_000) throws {
+        var limits = RemovalLimits()
+        limits.changes = changesPerStep
+        while try !store.removeSuperseded(limits).isDone {}
+    }
+
+    /// Rows of one table.
+    func rows(_ table: Table) throws -> [Bytes] {
+        try dump(engine, without: Set(Table.allCases).subtracting([table])).map { $0[0] }
     }
 
     @discardableResult

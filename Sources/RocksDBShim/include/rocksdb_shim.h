@@ -74,6 +74,9 @@ typedef struct rocksdb_shim_settings {
     uint32_t table_format_version;
     /// Files of level 0 that start a compaction.
     int32_t level0_compaction_trigger;
+    /// Deletions among so many entries that follow each other, that make a table be merged.
+    size_t deletion_window;
+    size_t deletion_trigger;
     /// Threads for flushes and compactions together.
     int32_t background_jobs;
     /// Table files held open; -1 is all of them.
