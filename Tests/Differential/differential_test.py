@@ -8,7 +8,6 @@ a bug or a row of docs/divergence.md (divergences.py). A program that shows one 
 
 import argparse
 import secrets
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -59,7 +58,7 @@ class Run:
         self.version = version
         self.kinds = kinds_of(options.kinds.split(","))
         self.pair = Pair(folder, reference, ours or options.server, version,
-                         [kind for kind, _ in self.kinds], plant)
+                         [KV(), *(kind for kind, _ in self.kinds)], plant)
 
     def differs(self, program):
         self.pair.begin()
@@ -95,8 +94,8 @@ class Run:
 def compare(checks, options, folder, version, reference, seeds):
     """The written-out programs and the drawn ones beside one reference."""
     run = Run(options, folder, reference, version)
-    for title, kind, program in SCRIPTS:
-        if kind in options.kinds.split(","):
+    for title, kind, versions, program in SCRIPTS:
+        if kind in options.kinds.split(",") and version in versions:
             with checks.check(f"{title}, as etcd {version}"):
                 run.check(program, f"{run.command()} ({title})")
     for seed in seeds:

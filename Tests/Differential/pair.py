@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "Cluster"))
-from lib import etcd  # noqa: E402
+from lib import etcd, processes  # noqa: E402
 from lib.cluster import LocalCluster  # noqa: E402
 
 import divergences  # noqa: E402
@@ -68,6 +68,10 @@ class Pair:
         for cluster in self.clusters:
             cluster.wait_serving()
         self.sessions = [Session(cluster.nodes[0], 1) for cluster in self.clusters]
+        for session in self.sessions:
+            # A member that has just begun may still have to tell its name.
+            processes.wait_until("a member's name", lambda: all(
+                member["name"] for member in session.client.members()), 10)
 
     def stop(self):
         for session in self.sessions:
@@ -112,6 +116,8 @@ class Pair:
             expected, found = (one.result() for one in pending)
             if self.plant:
                 found = self.plant(name, found)
+            if not self.clusters[0].nodes[0].running():
+                expected = {"crashed": "etcd"}
             expected, found = (
                 self.comparable(observation, session)
                 for observation, session in zip((expected, found), self.sessions))

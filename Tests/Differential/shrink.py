@@ -5,6 +5,10 @@ import time
 from space import is_symbol
 
 
+# Fields that an operation cannot be run without.
+NEEDED = ("stream", "watch_id", "path", "message", "body")
+
+
 class Shrinker:
     """differs: runs a program; a Difference or None."""
 
@@ -69,7 +73,7 @@ def simplifications(value, late, top=True):
         return
     if isinstance(value, dict):
         for name in value:
-            if not (top and name in ("stream", "path", "message")):
+            if not (top and name in NEEDED):
                 yield {other: item for other, item in value.items() if other != name}
         for name in value:
             for simpler in simplifications(value[name], late, False):

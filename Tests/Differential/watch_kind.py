@@ -66,7 +66,7 @@ class Watcher:
     """One watcher as the client knows it."""
 
     def __init__(self, fields, created):
-        self.key, self.end = fields["key"], fields.get("range_end", b"")
+        self.key, self.end = fields.get("key", b""), fields.get("range_end", b"")
         self.filters = fields.get("filters", [])
         self.start = fields.get("start_revision", 0) or created["header"]["revision"] + 1
         self.seen = 0  # mod_revision of the last event
@@ -78,9 +78,14 @@ class Watcher:
             return self.key
         return marker if self.end == b"\0" or marker < self.end else self.key
 
-    def awaits(self, put, deletion):
-        """The revision of the last of its marker's events that it has to see; 0 for none."""
-        wanted = [revision for revision, filter_ in ((put, NOPUT), (deletion, NODELETE))
+    def sees(self, key):
+        return key == self.key or self.end != b"" and self.key <= key and (
+            self.end == b"\0" or key < self.end)
+
+    def awaits(self, markers):
+        """The revision of the last of all markers' events that it has to see; 0 for none."""
+        wanted = [revision for key, revisions in markers.items() if self.sees(key)
+                  for revision, filter_ in zip(revisions, (NOPUT, NODELETE))
                   if filter_ not in self.filters and revision >= self.start]
         return max(wanted, default=0)
 
@@ -210,7 +215,7 @@ class Watchers:
                             for one in answers]
         late = []
         for place, watch_id, stream, watcher in live:
-            wanted = watcher.awaits(*markers[watcher.marker()])
+            wanted = watcher.awaits(markers)
             if not stream.stream.wait(
                     lambda: watcher.seen >= wanted or watch_id in stream.canceled, EVENT_SECONDS):
                 late.append(f"watch {watch_id} of stream {place}: seen {watcher.seen} of {wanted}")
