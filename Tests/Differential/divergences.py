@@ -17,10 +17,9 @@ OLD, NEW = "3.4", "3.5"
 
 @dataclass
 class Divergence:
-    row: str  # the first cell of its row in docs/divergence.md
+    title: str  # the first cell of its row in docs/divergence.md
     when: object  # (name, fields, expected, found) -> bool
-    # The etcd that answers so. What only the old one does, the run beside the new one shows.
-    versions: tuple = (OLD, NEW)
+    versions: tuple = (OLD, NEW)  # the etcd that answers so
     ends: bool = False  # the stores differ from here on: the program goes on from a new beginning
     met: dict = field(default_factory=dict)  # version -> how often it was met
 
@@ -56,11 +55,39 @@ def compare_taken(name, fields, expected, found):
         text(found).startswith("spine: compare "))
 
 
+def transport_took_it(name, fields, expected, found):
+    return text(expected).startswith("grpc: received message larger than max") and (
+        text(found) == "etcdserver: request is too large")
+
+
+def deeply_nested(name, fields, expected, found):
+    return name == "Txn" and "answer" in expected and text(found) in (
+        "spine: transactions nested deeper than 32", UNDECODABLE + "not a etcdserverpb.TxnRequest")
+
+
+def compacted_at_zero(name, fields, expected, found):
+    return name == "Compact" and fields.get("revision", 0) == 0 and "answer" in expected and (
+        text(found) == "etcdserver: mvcc: required revision has been compacted")
+
+
+def sort_order_taken(name, fields, expected, found):
+    return "answer" in expected and text(found) == "etcdserver: invalid sort option"
+
+
+def crashed_by_sort_target(name, fields, expected, found):
+    return "crashed" in expected and text(found) == "etcdserver: invalid sort option"
+
+
 KNOWN = [
+    Divergence("A sort order that does not exist", sort_order_taken),
+    Divergence("A sort target that does not exist", crashed_by_sort_target, ends=True),
+    Divergence("A request above 1.5 MiB", transport_took_it),
+    Divergence("Transactions nested deeper than 32", deeply_nested),
+    Divergence("Compact at revision 0", compacted_at_zero, ends=True),
     Divergence("Sort with ties", only_ties_differ),
     Divergence("The text of a decoding error", decoding_error_reworded),
     Divergence("A known field of another wire type", wire_type_skipped, ends=True),
-    Divergence("Bytes that end the process", crashed_by_bytes, ends=True),
+    Divergence("Bytes that end the process", crashed_by_bytes, (OLD,), ends=True),
     Divergence("`compare.result` or `compare.target` that does not exist", compare_taken),
 ]
 

@@ -21,7 +21,7 @@ class KV:
             return session.unary(name, fields)
         for state in session.state.values():
             state.settle()
-        return Compacting(session, session.resolve(fields)["revision"],
+        return Compacting(session, session.resolve(fields).get("revision", 0),
                           session.unary(name, fields))
 
     def draw_Put(self, space):
@@ -141,5 +141,5 @@ class Compacting:
     def result(self):
         observation = self.pending.result()
         if "answer" in observation:
-            self.session.floor = self.revision
+            self.session.floor = max(self.session.floor, self.revision)
         return observation

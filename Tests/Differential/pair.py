@@ -3,6 +3,7 @@
 import re
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from lib.cluster import LocalCluster  # noqa: E402
 import divergences  # noqa: E402
 from comparison import canonical, difference  # noqa: E402
 from session import Session  # noqa: E402
+
+CRASH_SECONDS = 2  # how long a process that crashes may take to be gone
 
 # What every program ends with: all that is there now, and was.
 LAST = [("Range", {"key": b"\0", "range_end": b"\0"}),
@@ -112,11 +115,12 @@ class Pair:
         """The first undocumented difference, or None."""
         last = [self.collects] if self.collects else []
         for at, (name, fields) in enumerate([*program, *last, *LAST]):
+            resolved = self.sessions[0].resolve(fields)
             pending = [self.kinds[name].begin(session, name, fields) for session in self.sessions]
             expected, found = (one.result() for one in pending)
             if self.plant:
                 found = self.plant(name, found)
-            if not self.clusters[0].nodes[0].running():
+            if self.crashed(0, expected):
                 expected = {"crashed": "etcd"}
             expected, found = (
                 self.comparable(observation, session)
@@ -124,14 +128,24 @@ class Pair:
             what = difference(expected, found)
             if what is None:
                 continue
-            known = divergences.find(self.version, name, fields, expected, found)
+            known = divergences.find(self.version, name, resolved, expected, found)
             if known is None:
-                if not self.clusters[1].nodes[0].running():
+                if self.crashed(1, found):
                     what += f"; our server ended:\n{self.clusters[1].nodes[0].log_tail(20)}"
                 return Difference(at, (name, fields), what, expected, found)
             if known.ends:
                 self.begin()
         return None
+
+    def crashed(self, place, observation):
+        """Whether the server's process ended; a connection that broke tells of it a little before
+        it has."""
+        node = self.clusters[place].nodes[0]
+        if observation.get("code") == "UNAVAILABLE":
+            deadline = time.monotonic() + CRASH_SECONDS
+            while node.running() and time.monotonic() < deadline:
+                time.sleep(0.02)
+        return not node.running()
 
     def comparable(self, value, session):
         """An observation with its messages in canonical form, however deep they are in it."""
