@@ -66,7 +66,8 @@ class Watcher:
     """One watcher as the client knows it."""
 
     def __init__(self, fields, created):
-        self.key, self.end = fields.get("key", b""), fields.get("range_end", b"")
+        self.key = fields.get("key") or b"\0"  # as etcd takes an empty key
+        self.end = fields.get("range_end", b"")
         self.filters = fields.get("filters", [])
         self.start = fields.get("start_revision", 0) or created["header"]["revision"] + 1
         self.seen = 0  # mod_revision of the last event
@@ -192,6 +193,8 @@ class Watchers:
                 for watch_id, response in sorted(stream.canceled.items()):
                     observation[f"end of watch {watch_id} of stream {place}"] = observed(
                         "WatchResponse", response)
+                    stream.watchers.pop(watch_id, None)
+                stream.canceled = {}
                 observation[f"end of stream {place}"] = stream.stream.ended
                 stream.events = {}
         return observation
