@@ -123,12 +123,12 @@ def check_itself(checks, options, folder, version, reference):
     run.pair.stop()
 
 
-def check_divergences(checks, versions):
+def check_divergences(checks, versions, kinds):
     """Each known difference has its row and was met beside each reference that has it."""
     rows = divergences.rows()
     for known in divergences.KNOWN:
         for version in known.versions:
-            if version not in versions:
+            if version not in versions or known.kind and known.kind not in kinds:
                 continue
             met = known.met.get(version)
             name = f"known beside etcd {version}: {known.title} ({met or 'not'} met)"
@@ -175,7 +175,7 @@ def main():
             for version, reference in list(found.items())[:1]:
                 check_itself(checks, options, folder, version, reference)
             if not options.beside and options.kinds == SERVED and not missing:
-                check_divergences(checks, list(found))
+                check_divergences(checks, list(found), options.kinds.split(","))
     checks.finish()
 
 

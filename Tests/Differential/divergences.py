@@ -20,6 +20,7 @@ class Divergence:
     title: str  # the first cell of its row in docs/divergence.md
     when: object  # (name, fields, expected, found) -> bool
     versions: tuple = (OLD, NEW)  # the etcd that answers so
+    kind: str = ""  # the kind of operation that has to be on
     ends: bool = False  # the stores differ from here on: the program goes on from a new beginning
     met: dict = field(default_factory=dict)  # version -> how often it was met
 
@@ -74,6 +75,11 @@ def sort_order_taken(name, fields, expected, found):
     return "answer" in expected and text(found) == "etcdserver: invalid sort option"
 
 
+def crashed_by_put(name, fields, expected, found):
+    return name == "Txn" and "crashed" in expected and (
+        text(found) == "etcdserver: key not found")
+
+
 def negative_watch(name, fields, expected, found):
     """etcd from 3.5.7 on refuses it as it is created."""
     return name == "WatchCreate" and fields.get("start_revision", 0) < 0 and (
@@ -90,7 +96,9 @@ KNOWN = [
     Divergence("A request above 1.5 MiB", transport_took_it),
     Divergence("Transactions nested deeper than 32", deeply_nested),
     Divergence("Compact at revision 0", compacted_at_zero, ends=True),
-    Divergence("A watch from a negative revision", negative_watch, ends=True),
+    Divergence("A watch from a negative revision", negative_watch, ends=True, kind="watch"),
+    Divergence("A put with `ignore_value` on a key deleted earlier in the same transaction",
+               crashed_by_put, ends=True),
     Divergence("Sort with ties", only_ties_differ),
     Divergence("The text of a decoding error", decoding_error_reworded),
     Divergence("A known field of another wire type", wire_type_skipped, ends=True),

@@ -13,6 +13,12 @@ SCRIPTS = [
         raw("Put", b"\x08\x05")]),
     ("a length near 2^64", "bad", [
         *PUTS, raw("Put", b"\x0a" + b"\xff" * 9 + b"\x02a")]),
+    ("a put that keeps a value deleted before it", "kv", [
+        *PUTS, ("Txn", {"success": [
+            {"request_delete_range": {"key": b"a", "range_end": b"\0"}},
+            {"request_put": {"key": b"a", "ignore_value": 1}}]})]),
+    ("a watch from a negative revision", "watch", [
+        *PUTS, ("WatchCreate", {"stream": 0, "key": b"a", "start_revision": -1})]),
     ("compaction at revision 0", "kv", [
         *PUTS, ("Compact", {}), *PUTS]),
     ("negative revisions before the first compaction", "kv", [
