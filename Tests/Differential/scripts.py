@@ -19,6 +19,15 @@ SCRIPTS = [
             {"request_put": {"key": b"a", "ignore_value": 1}}]})]),
     ("a watch from a negative revision", "watch", [
         *PUTS, ("WatchCreate", {"stream": 0, "key": b"a", "start_revision": -1})]),
+    ("prev_kv of a key that one revision changes twice", "watch", [
+        *PUTS, ("WatchCreate", {"stream": 0, "key": b"\0", "range_end": b"\0", "prev_kv": 1}),
+        ("Txn", {"success": [
+            {"request_put": {"key": b"new"}},
+            {"request_delete_range": {"key": b"n", "range_end": b"\0"}}]}),
+        ("Txn", {"success": [
+            {"request_delete_range": {"key": b"b", "range_end": b"\0"}},
+            {"request_put": {"key": b"b", "value": b"again"}}]}),
+        ("WatchCollect", {"stream": 0})]),
     ("compaction at revision 0", "kv", [
         *PUTS, ("Compact", {}), *PUTS]),
     ("negative revisions before the first compaction", "kv", [
