@@ -60,8 +60,9 @@ extension WatchHub {
     }
 
     private mutating func tell(_ stream: Int, _ id: WatchStreamID) {
-        streams[stream].notified.removeAll { seat(of: $0) == nil }
-        for reference in streams[stream].notified {
+        let notified = streams[stream].notified.filter { seat(of: $0) != nil }
+        streams[stream].notified = notified
+        for reference in notified {
             let seat = Int(reference.seat)
             if watchers[seat].options.contains(.isQuiet), !watchers[seat].isBehind {
                 add(.progress(id, watch: watchers[seat].id, revision: revision))

@@ -121,8 +121,8 @@ package struct WatchHub {
     }
 
     func takesMore(_ seat: Int32) -> Bool {
-        let stream = streams[Int(seat)]
-        return stream.isWritable && stream.turnBytes < limits.streamTurnBytesMax
+        streams[Int(seat)].isWritable
+            && streams[Int(seat)].turnBytes < limits.streamTurnBytesMax
     }
 
     // MARK: Watchers
