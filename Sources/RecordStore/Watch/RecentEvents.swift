@@ -32,7 +32,8 @@ struct RecentEvents {
 
     /// Events from the revision on, which must be above `after`.
     func events(from revision: Revision) -> [WatchEvent] {
-        precondition(revision > after, "events from \(revision) are gone: all after \(after) are kept")
+        precondition(
+            revision > after, "events from \(revision) are gone: all after \(after) are kept")
         var (low, high) = (head, events.count)
         while low < high {
             let middle = low + (high - low) / 2

@@ -102,7 +102,8 @@ private struct EventScan {
             return newest.record
         }
         guard let record = try superseded(key, revision, subRevision) else {
-            throw .inconsistent("the version that change \(revision).\(subRevision) made is missing")
+            throw .inconsistent(
+                "the version that change \(revision).\(subRevision) made is missing")
         }
         return record
     }
