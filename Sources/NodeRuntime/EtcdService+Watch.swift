@@ -14,7 +14,8 @@ extension EtcdService {
                 do throws(EtcdError) {
                     let keyspace = try context.metadata.keyspace()
                     return watching.open(
-                        keyspace, needsLeader: context.metadata.needsLeader, writer: writer)
+                        keyspace, needsLeader: context.metadata.needsLeader, writer: writer,
+                        eventLoop: context.eventLoop)
                 } catch {
                     return RefusedWatchStream(error, writer)
                 }

@@ -69,12 +69,13 @@ final class WatchService: Sendable {
 
     /// On the connection's event loop.
     func open(
-        _ keyspace: KeyspaceID, needsLeader: Bool, writer: RPCStreamWriter
+        _ keyspace: KeyspaceID, needsLeader: Bool, writer: RPCStreamWriter,
+        eventLoop: any EventLoop
     ) -> any RPCStreamHandler {
         let id = lastStream.wrappingAdd(1, ordering: .relaxed).newValue
         let handler = WatchStreamHandler(
             id: WatchStreamID(id), keyspace: keyspace, needsLeader: needsLeader, writer: writer,
-            inputs: inputs)
+            eventLoop: eventLoop, inputs: inputs)
         if needsLeader, !hasLeader(keyspace.group) {
             handler.end(.noLeader)
         } else if !inputs.postRegardless(.opened(handler)) {

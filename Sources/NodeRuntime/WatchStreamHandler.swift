@@ -17,22 +17,28 @@ final class WatchStreamHandler: RPCStreamHandler {
     let needsLeader: Bool
     let writer: RPCStreamWriter
     private let inputs: Mailbox<WatchInput>
+    private let eventLoop: any EventLoop
     private let state = Mutex(State())
 
     private struct State {
         /// Requests handed over and not answered.
         var waiting = 0
+        /// Changed on the event loop only, together with the connection's own state: otherwise a
+        /// resumption could overtake the pause that it ends.
         var isPaused = false
+        /// The event loop will look whether to resume.
+        var isLooking = false
     }
 
     init(
         id: WatchStreamID, keyspace: KeyspaceID, needsLeader: Bool, writer: RPCStreamWriter,
-        inputs: Mailbox<WatchInput>
+        eventLoop: any EventLoop, inputs: Mailbox<WatchInput>
     ) {
         self.id = id
         self.keyspace = keyspace
         self.needsLeader = needsLeader
         self.writer = writer
+        self.eventLoop = eventLoop
         self.inputs = inputs
     }
 
@@ -68,8 +74,14 @@ final class WatchStreamHandler: RPCStreamHandler {
 
     /// A request has been dealt with. Any thread.
     func answered() {
-        state.withLock { $0.waiting -= 1 }
-        resumeIfPossible()
+        let mustLook = state.withLock { state in
+            state.waiting -= 1
+            guard state.isPaused, !state.isLooking, state.waiting <= NodeLimits.watchRequests / 2
+            else { return false }
+            state.isLooking = true
+            return true
+        }
+        if mustLook { eventLoop.execute { self.resumeIfPossible() } }
     }
 
     /// Ends the call. Any thread.
@@ -83,6 +95,7 @@ final class WatchStreamHandler: RPCStreamHandler {
 
     private func resumeIfPossible() {
         let mustResume = state.withLock { state in
+            state.isLooking = false
             guard state.isPaused, state.waiting <= NodeLimits.watchRequests / 2, writer.isWritable
             else { return false }
             state.isPaused = false
