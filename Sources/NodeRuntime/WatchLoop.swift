@@ -22,8 +22,9 @@ final class WatchLoop {
     private let environment: WatchService.Environment
     private let post: (GroupID, UInt64, WatchRead) -> Void
     private let allocator = ByteBufferAllocator()
-    /// Never iterated but in order.
     private var shards: [GroupID: Shard] = [:]
+    /// Those of `shards`, in order.
+    private var groups: [GroupID] = []
     private var streams: [WatchStreamID: WatchStreamHandler] = [:]
     private var epoch: UInt64 = 0
     private var hasStopped = false
@@ -44,8 +45,12 @@ final class WatchLoop {
 
     /// When to come round though nothing has come.
     var deadline: UInt64? {
-        (shards.keys.sorted().compactMap { shards[$0]?.due?.nanoseconds }
-            + [leaders.due].compactMap(\.self)).min()
+        var deadline = leaders.due
+        for group in groups {
+            guard let due = shards[group]?.due?.nanoseconds else { continue }
+            deadline = min(deadline ?? due, due)
+        }
+        return deadline
     }
 
     func turn(_ batch: [WatchInput]) {
@@ -57,11 +62,16 @@ final class WatchLoop {
         }
         for input in batch { take(input) }
         tick()
-        for group in shards.keys.sorted() { perform(group) }
+        var watchers = 0
+        var behind = 0
+        for group in groups {
+            perform(group)
+            watchers += shards[group]?.hub.watcherCount ?? 0
+            behind += shards[group]?.hub.behindCount ?? 0
+        }
         gauges.streams.set(streams.count)
-        let hubs = shards.keys.sorted().compactMap { shards[$0]?.hub }
-        gauges.watchers.set(hubs.reduce(0) { $0 + $1.watcherCount })
-        gauges.slowWatchers.set(hubs.reduce(0) { $0 + $1.behindCount })
+        gauges.watchers.set(watchers)
+        gauges.slowWatchers.set(behind)
     }
 
     func stop() {
@@ -69,6 +79,7 @@ final class WatchLoop {
         for id in streams.keys.sorted() { streams[id]?.end(.stopped) }
         streams = [:]
         shards = [:]
+        groups = []
     }
 
     private func take(_ input: WatchInput) {
@@ -105,6 +116,7 @@ final class WatchLoop {
                     seed: generator.next()),
                 epoch: epoch)
             _ = shards[group]!.hub.ticked(now)
+            groups = shards.keys.sorted()
         }
         streams[handler.id] = handler
         shards[group]!.hub.streamOpened(handler.id)
@@ -118,6 +130,7 @@ final class WatchLoop {
         shards[group]?.hub.streamClosed(id)
         if shards[group]?.hub.streamCount == 0 {
             shards[group] = nil
+            groups = shards.keys.sorted()
             feed.unwatch(group)
         }
     }
@@ -141,7 +154,7 @@ final class WatchLoop {
 
     private func tick() {
         let now = now
-        for group in shards.keys.sorted() { shards[group]!.due = shards[group]!.hub.ticked(now) }
+        for group in groups { shards[group]!.due = shards[group]!.hub.ticked(now) }
         let lost = leaders.look(now: now.nanoseconds) { id in
             guard let handler = streams[id] else { return true }
             return environment.board.status(of: handler.keyspace.group)?.leader != nil
