@@ -140,6 +140,7 @@ fi
 script "local cluster commands" "$PYTHON" Tests/Clients/up_test.py --bin "$BIN"
 script "etcdctl beside etcd" "$PYTHON" Tests/Clients/etcdctl_test.py --bin "$BIN"
 script "gRPC clients" "$PYTHON" Tests/Clients/grpc_test.py --bin "$BIN"
+script "watches" "$PYTHON" Tests/Clients/watch_test.py --bin "$BIN"
 script "spinectl" "$PYTHON" Tests/Clients/spinectl_test.py --bin "$BIN"
 script "failures of members" "$PYTHON" Tests/Durability/failures_test.py --bin "$BIN"
 script "power-loss layer" "$PYTHON" Tests/Durability/lossyfs_test.py

@@ -164,13 +164,8 @@ package final class Node: Sendable {
             metrics: metrics, fatal: fatal)
         let applier = Applier(
             stores: stores, log: log, mailbox: applyMailbox, consensus: consensusMailbox,
-<<<<<<< HEAD
             completions: completions, remover: remover, own: id, incarnation: incarnation,
-            metrics: metrics, fatal: fatal)
-=======
-            completions: completions, own: id, incarnation: incarnation,
             metrics: metrics, watchFeed: watching.feed, fatal: fatal)
->>>>>>> 89b0c60 (Serve etcd's Watch from what each node has applied)
         let pool = ReadPool(stores: stores, mailbox: readMailbox, fatal: fatal)
         let fetcher = LogFetcher(
             log: log, mailbox: fetchMailbox, consensus: consensusMailbox, fatal: fatal)
@@ -230,12 +225,10 @@ package final class Node: Sendable {
         applyMailbox.close()
         readMailbox.close()
         fetchMailbox.close()
-<<<<<<< HEAD
         remover.close()
-        await join([threads.apply, threads.removal].compactMap(\.self) + threads.reads)
-=======
-        await join([threads.apply].compactMap(\.self) + threads.reads + watching.close())
->>>>>>> 89b0c60 (Serve etcd's Watch from what each node has applied)
+        await join(
+            [threads.apply, threads.removal].compactMap(\.self) + threads.reads
+                + watching.close())
         for completion in completions.takeAll() { completion(.failure(.outcomeUnknown)) }
         await transport.close()
         do throws(StorageError) { try engine.close() } catch {

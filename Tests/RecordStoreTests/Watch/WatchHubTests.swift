@@ -26,7 +26,7 @@ import Testing
     private func apply(_ operation: Operation, to world: inout WatchWorld) throws {
         let body = Command.Body.operation(operation)
         let entry = entry(world.shard.store.appliedIndex.rawValue + 1, body)
-        let (_, changes) = try world.shard.store.apply([entry], capturing: true)
+        let (_, changes) = try world.shard.store.applySome([entry], capturing: true)
         _ = world.model.apply(body, entry.timestamp)
         world.hub.applied(changes)
     }
@@ -91,7 +91,7 @@ import Testing
     @Test func nowIsWhatTheNodeHasApplied() throws {
         var world = try Self.world()
         let body = Command.Body.operation(put("k", "early"))
-        let (_, early) = try world.shard.store.apply([entry(1, body)], capturing: true)
+        let (_, early) = try world.shard.store.applySome([entry(1, body)], capturing: true)
         world.hub.requested(Self.watch("k"), on: Self.stream, current: Revision(2))
         world.hub.requested(Self.watch("k", start: 2), on: Self.stream, current: Revision(2))
         world.hub.applied(early)
@@ -159,7 +159,7 @@ import Testing
     @Test func aStartBelowTheFloorIsCreatedAndEnded() throws {
         var world = try Self.world()
         for value in ["2", "3", "4"] { try apply(put("k", value), to: &world) }
-        _ = try world.shard.store.apply(
+        _ = try world.shard.store.applySome(
             [entry(4, .compact(through: Revision(3)))], capturing: true)
         world.hub.applied(
             ShardChanges(after: Revision(4), through: Revision(4), compactRevision: Revision(3)))
