@@ -192,7 +192,7 @@ let package = Package(
                 "NodeRuntime", "Consensus", "MultiRaft", "ReplicatedLog", "RecordModel",
                 "RecordStore",
                 "StorageEngine", "RocksDBEngine", "WireProtocol", "RPC", "SpineClient",
-                "Primitives", nioPosix, log,
+                "Primitives", nioCore, nioPosix, protobuf, log,
             ]),
         test(
             "SpineClientTests",

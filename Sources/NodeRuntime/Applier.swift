@@ -26,12 +26,14 @@ final class Applier: Sendable {
     private let own: NodeID
     private let incarnation: UInt64
     private let metrics: NodeMetrics
+    private let watchFeed: WatchFeed
     private let fatal: @Sendable (String) -> Void
 
     init(
         stores: [GroupID: RecordStore], log: ReplicatedLog, mailbox: Mailbox<ApplyWork>,
         consensus: Mailbox<NodeEvent>, completions: CompletionTable,
         remover: Remover, own: NodeID, incarnation: UInt64, metrics: NodeMetrics,
+        watchFeed: WatchFeed,
         fatal: @escaping @Sendable (String) -> Void
     ) {
         self.stores = stores
@@ -43,6 +45,7 @@ final class Applier: Sendable {
         self.own = own
         self.incarnation = incarnation
         self.metrics = metrics
+        self.watchFeed = watchFeed
         self.fatal = fatal
     }
 
@@ -107,7 +110,12 @@ final class Applier: Sendable {
             let applied: [AppliedEntry]
             let start = monotonicNanoseconds()
             do throws(RecordStoreError) {
-                applied = try store.applySome(rest)
+                let changes: ShardChanges
+                (applied, changes) = try store.applySome(
+                    rest, capturing: watchFeed.isWatched(group))
+                // Before any client is answered: what it has been told of is no news to its
+                // watchers.
+                watchFeed.post(changes, of: group)
             } catch {
                 fatal(
                     "group \(group): entry \(last.index) or one before it cannot be applied: \(error)"

@@ -24,6 +24,7 @@ package struct EtcdService: Sendable {
     package var methods: [String: RPCMethod] {
         kvMethods.merging(clusterMethods) { first, _ in first }
             .merging(maintenanceMethods) { first, _ in first }
+            .merging(watchMethods) { first, _ in first }
     }
 
     /// A unary method whose request is decoded before, and whose errors are answered, in one place.
@@ -61,9 +62,7 @@ package struct EtcdService: Sendable {
 
         /// The keyspace that the client chose, `default` unless it says otherwise.
         func keyspace() throws(EtcdError) -> KeyspaceID {
-            guard let name = metadata.value(for: "spine-keyspace") else { return .default }
-            guard let keyspace = KeyspaceID(name: name) else { throw .unknownKeyspace(name) }
-            return keyspace
+            try metadata.keyspace()
         }
 
         /// The same for a write: the system keyspace is the cluster's own.

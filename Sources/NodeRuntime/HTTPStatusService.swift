@@ -146,6 +146,20 @@ package struct HTTPStatusService: Sendable {
             "spine_raft_contract_breaches_total",
             "Messages and log answers that no correct peer or disk would have given.", "counter",
             metrics.contractBreaches.value)
+        let watching = node.watching.gauges
+        single(
+            "etcd_debugging_mvcc_watch_stream_total", "Total number of watch streams.", "gauge",
+            watching.streams.value)
+        single(
+            "etcd_debugging_mvcc_watcher_total", "Total number of watchers.", "gauge",
+            watching.watchers.value)
+        single(
+            "etcd_debugging_mvcc_slow_watcher_total", "Total number of unsynced slow watchers.",
+            "gauge", watching.slowWatchers.value)
+        single(
+            "etcd_debugging_mvcc_events_total",
+            "Total number of events that were applied while somebody watched.", "counter",
+            watching.events.value)
         single("spine_groups", "Raft groups on this node.", "gauge", metrics.groups.value)
         single(
             "spine_groups_asleep", "Groups that have nothing to do and are not ticked.", "gauge",

@@ -28,6 +28,8 @@ package final class Node: Sendable {
     let stores: [GroupID: RecordStore]
     let directory: DataDirectory
     let directories: MemberDirectories
+    /// Serves watchers.
+    let watching: WatchService
     private let log: ReplicatedLog
     private let transport: PeerTransport
     private let consensusMailbox = Mailbox<NodeEvent>(capacity: NodeLimits.consensusMailbox)
@@ -100,6 +102,13 @@ package final class Node: Sendable {
         // holds what the first of that number proposed.
         sequence = Atomic(generator.next() >> 1)
 
+        watching = WatchService(
+            stores: stores,
+            environment: WatchService.Environment(
+                cluster: configuration.clusterID, own: configuration.ownID, board: board,
+                progressInterval: configuration.watchProgressInterval,
+                electionTimeout: configuration.electionTimeout, fatal: fatal))
+
         let own = configuration.ownID
         let groups = try Self.openGroups(
             configuration, recovered: recovered, stores: stores, directory: directory,
@@ -160,7 +169,7 @@ package final class Node: Sendable {
         let applier = Applier(
             stores: stores, log: log, mailbox: applyMailbox, consensus: consensusMailbox,
             completions: completions, remover: remover, own: id, incarnation: incarnation,
-            metrics: metrics, fatal: fatal)
+            metrics: metrics, watchFeed: watching.feed, fatal: fatal)
         let pool = ReadPool(stores: stores, mailbox: readMailbox, fatal: fatal)
         let fetcher = LogFetcher(
             log: log, mailbox: fetchMailbox, consensus: consensusMailbox, fatal: fatal)
@@ -171,6 +180,7 @@ package final class Node: Sendable {
             tick: (configuration.heartbeatInterval / Self.ticksPerHeartbeat).nanoseconds,
             served: Set(Self.groupIDs), fatal: fatal)
         let multi = multi
+        watching.start()
         threads.withLock { threads in
             threads.log = DedicatedThread(name: "spine-log") { committer.run() }
             threads.apply = DedicatedThread(name: "spine-apply") { applier.run() }
@@ -201,6 +211,10 @@ package final class Node: Sendable {
     /// How long a request may take: etcd's 5 seconds plus two election timeouts.
     package var requestTimeout: Duration { .seconds(5) + configuration.electionTimeout * 2 }
 
+    /// Ends every watch stream. To be called before the clients' listeners are stopped: what keeps
+    /// a stream open keeps its connection.
+    package func endWatches() { watching.end() }
+
     /// Stops in order: no more requests, then the threads from the first to the last in the path of
     /// a write, then the state on disk, so that the next start replays nothing.
     package func stop() async {
@@ -216,7 +230,9 @@ package final class Node: Sendable {
         readMailbox.close()
         fetchMailbox.close()
         remover.close()
-        await join([threads.apply, threads.removal].compactMap(\.self) + threads.reads)
+        await join(
+            [threads.apply, threads.removal].compactMap(\.self) + threads.reads
+                + watching.close())
         for completion in completions.takeAll() { completion(.failure(.outcomeUnknown)) }
         await transport.close()
         do throws(StorageError) { try engine.close() } catch {

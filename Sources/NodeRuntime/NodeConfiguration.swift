@@ -83,6 +83,11 @@ package struct NodeConfiguration: Sendable {
     /// Groups without records beside those of the keyspaces, for measuring what idle groups cost.
     /// Part of the cluster's identity: given at the first start of all members, alike, or never.
     package var idleGroups = 0
+    /// How often a quiet watcher that asked for it is told how far it has come; etcd's
+    /// `--watch-progress-notify-interval`.
+    package var watchProgressInterval: Duration = .seconds(600)
+    /// etcd's `minWatchProgressInterval`.
+    package static let watchProgressIntervalMin: Duration = .milliseconds(100)
 
     /// Checks the flags against each other.
     ///

@@ -40,6 +40,8 @@ package enum NodeLimits {
     package static let commandBytes = 32 << 20
     /// Threads that serve reads from the engine.
     static let readThreads = 2
+    /// Requests on one watch stream that wait to be answered; above it the stream is not read.
+    static let watchRequests = 128
     /// Recovery points that a node streams at once.
     static let concurrentSnapshots = 2
     /// Answers of storage to the consensus thread are few and never refused.

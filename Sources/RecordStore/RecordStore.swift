@@ -58,6 +58,11 @@ package final class RecordStore: Sendable {
     package var appliedTerm: Term { shared.withLock { $0.state.appliedTerm } }
     package var revision: Revision { shared.withLock { $0.state.revision } }
     package var compactRevision: Revision { shared.withLock { $0.state.compactRevision } }
+    /// What watchers may know of: while the shard is being restored, that it is empty.
+    package var watchableRevision: Revision { shared.withLock { $0.state.watchableRevision } }
+    package var watchableCompactRevision: Revision {
+        shared.withLock { $0.state.watchableCompactRevision }
+    }
     /// The chained digest of everything applied, at `appliedIndex`.
     package var effectDigest: EffectDigest { shared.withLock { $0.state.digest } }
     /// The newest stamp in the shard: of entries applied and, once a restore has finished, of the
@@ -98,6 +103,15 @@ package final class RecordStore: Sendable {
     package func applySome(
         _ entries: ArraySlice<LogEntry>
     ) throws(RecordStoreError) -> [AppliedEntry] {
+        try applySome(entries, capturing: false).applied
+    }
+
+    /// The same, and what it changed.
+    ///
+    /// - Parameter capturing: false leaves the events out: somebody may read them from disk.
+    package func applySome(
+        _ entries: ArraySlice<LogEntry>, capturing: Bool
+    ) throws(RecordStoreError) -> (applied: [AppliedEntry], changes: ShardChanges) {
         let before = shared.withLock { shared in
             precondition(!shared.isApplying, "two calls of apply at once in group \(group)")
             shared.isApplying = true
@@ -105,11 +119,11 @@ package final class RecordStore: Sendable {
         }
         defer { shared.withLock { $0.isApplying = false } }
         let fresh = entries.drop { $0.index <= before.appliedIndex }
-        guard !fresh.isEmpty else { return [] }
+        guard !fresh.isEmpty else { return ([], ShardChanges(from: before)) }
 
         let view = try storage { () throws(StorageError) in try engine.makeReadView() }
         let writer = ShardWriter(
-            layout: layout, view: view, state: before, limits: limits)
+            layout: layout, view: view, state: before, limits: limits, capturing: capturing)
         var applied: [AppliedEntry] = []
         applied.reserveCapacity(fresh.count)
         for entry in fresh {
@@ -122,7 +136,8 @@ package final class RecordStore: Sendable {
         let batch = writer.makeBatch()
         try storage { () throws(StorageError) in try engine.commit(batch) }
         shared.withLock { $0.state = writer.state }
-        return applied
+        let changes = writer.changes ?? ShardChanges(from: writer.state)
+        return (applied, changes)
     }
 
     // MARK: Read

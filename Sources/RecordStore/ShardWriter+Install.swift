@@ -41,6 +41,7 @@ extension ShardWriter {
         let changeRow = layout.revisions(version.modRevision, version.subRevision)
         pending.put(changeRow, change.encode(under: changeRow))
 
+        changes?.events.append(WatchEvent(version, previous: previous?.record))
         state.digest.add(Effect.version)
         state.digest.add(key)
         state.digest.add(stored)

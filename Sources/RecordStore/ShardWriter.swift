@@ -15,6 +15,8 @@ final class ShardWriter {
     let tables: TableView
     let pending: PendingWrites
     var state: AppliedState
+    /// What watchers are to be told; nil when nobody watches.
+    var changes: ShardChanges?
     /// Changes that the operation in hand has made so far.
     private var changeCount: UInt32 = 0
     /// What its changes may still take, of `limits.changeBytesMax`.
@@ -25,12 +27,16 @@ final class ShardWriter {
 
     private let limits: CommandLimits
 
-    init(layout: KeyLayout, view: any ReadView, state: AppliedState, limits: CommandLimits) {
+    init(
+        layout: KeyLayout, view: any ReadView, state: AppliedState, limits: CommandLimits,
+        capturing: Bool = false
+    ) {
         self.layout = layout
         self.state = state
         self.limits = limits
         changeRoom = limits.changeBytesMax
         answerRoom = AnswerRoom(limits.answers)
+        if capturing { changes = ShardChanges(from: state) }
         pending = PendingWrites()
         tables = TableView(view: view, pending: pending)
     }
@@ -70,7 +76,9 @@ final class ShardWriter {
                 result: .failure(.malformed("\(error)")))
             return AppliedEntry(index: entry.index, proposalID: nil, outcome: outcome)
         }
+        let eventCount = changes?.events.count ?? 0
         let result = try run(command.body, at: entry.timestamp)
+        changes?.commandEnded(count: eventCount, state: state)
         let outcome = CommandOutcome(
             revision: state.revision, timestamp: entry.timestamp, result: result)
         return AppliedEntry(index: entry.index, proposalID: command.id, outcome: outcome)

@@ -7,6 +7,7 @@ import RPC
 struct ClientListeners {
     private let servers: [RPCServer]
     private let recovery: RecoveryService
+    private let node: Node
 
     static func start(
         node: Node, urls: [HostPort], eventLoops: MultiThreadedEventLoopGroup, logger: Logger
@@ -32,10 +33,11 @@ struct ClientListeners {
             }
             servers.append(server)
         }
-        return ClientListeners(servers: servers, recovery: recovery)
+        return ClientListeners(servers: servers, recovery: recovery, node: node)
     }
 
     func stop() async {
+        node.endWatches()
         for server in servers { await server.stop(within: .seconds(2)) }
         await recovery.drained()
     }

@@ -48,6 +48,15 @@ struct Spined: AsyncParsableCommand {
             "A measuring aid: so many Raft groups without records beside the real ones, to see what idle groups cost. Given at the first start of all members, alike, or never."
     )
     var measureIdleGroups = 0
+    @Option(
+        name: [
+            .customLong("watch-progress-notify-interval"),
+            .customLong("experimental-watch-progress-notify-interval"),
+        ],
+        help:
+            "How often a quiet watcher that asks for it is told how far it has come, such as 10m or 500ms."
+    )
+    var watchProgressNotifyInterval = "10m"
     @Option(help: "Comma-separated URLs to listen on for FHIR; empty serves none.")
     var listenFhirUrls = "http://localhost:8080"
 
@@ -78,6 +87,14 @@ struct Spined: AsyncParsableCommand {
                     + "\(NodeConfiguration.idleGroupsMax)")
         }
         configuration.idleGroups = measureIdleGroups
+        guard let interval = GoDuration.parse(watchProgressNotifyInterval) else {
+            throw ConfigurationError(
+                "--watch-progress-notify-interval: \"\(watchProgressNotifyInterval)\" is no duration "
+                    + "such as 10m, 90s or 500ms")
+        }
+        // A shorter one is taken as the shortest, as in etcd.
+        configuration.watchProgressInterval = max(
+            interval, NodeConfiguration.watchProgressIntervalMin)
         let fhirURLs =
             listenFhirUrls.isEmpty
             ? [] : try HostPort.list(listenFhirUrls, flag: "--listen-fhir-urls")

@@ -87,6 +87,7 @@ final class TestCluster {
 
     func stop(_ name: String) async {
         guard let stopped = running.removeValue(forKey: name) else { return }
+        stopped.node.endWatches()
         await stopped.server.stop(within: .seconds(1))
         await stopped.node.stop()
     }

@@ -1,0 +1,252 @@
+import Primitives
+import RecordModel
+import Testing
+
+@testable import RecordStore
+
+/// What a client of one stream sees, as transcripts.
+@Suite struct WatchHubTests {
+    private static let stream = WatchStreamID(1)
+
+    private static func world(_ limits: WatchLimits = WatchLimits()) throws -> WatchWorld {
+        var world = try WatchWorld(seed: 1, limits: limits)
+        world.open(stream, room: 1_000)
+        return world
+    }
+
+    private static func watch(_ key: String, start: Int64? = nil, id: Int64? = nil) -> WatchRequest
+    {
+        WatchRequest(range: .key(bytes(key)), start: start.map(Revision.init), id: id)
+    }
+
+    /// `#require` cannot call what mutates.
+    private func unwrap<T>(_ value: T?) throws -> T { try #require(value) }
+
+    /// Applies without the chance of a gap.
+    private func apply(_ operation: Operation, to world: inout WatchWorld) throws {
+        let body = Command.Body.operation(operation)
+        let entry = entry(world.shard.store.appliedIndex.rawValue + 1, body)
+        let (_, changes) = try world.shard.store.applySome([entry], capturing: true)
+        _ = world.model.apply(body, entry.timestamp)
+        world.hub.applied(changes)
+    }
+
+    private func shown(_ effects: [WatchEffect]) -> [String] {
+        effects.map { effect in
+            switch effect {
+            case .created(_, let watch, let revision): "created \(watch) at \(revision)"
+            case .refused(_, let refusal, let revision): "refused \(refusal) at \(revision)"
+            case .cancelled(_, let watch, let revision): "cancelled \(watch) at \(revision)"
+            case .compacted(_, let watch, let floor): "compacted \(watch) below \(floor)"
+            case .progress(_, let watch, let revision):
+                "progress \(watch.map(String.init) ?? "all") \(revision)"
+            case .events(let delivery):
+                "\(delivery.watch) up to \(delivery.revision): "
+                    + delivery.events.map { event in
+                        let what = event.record.map {
+                            "=" + String(decoding: $0.value, as: UTF8.self)
+                        }
+                        return "\(event.revision) " + String(decoding: event.key, as: UTF8.self)
+                            + (what ?? " gone")
+                    }.joined(separator: ", ")
+            }
+        }
+    }
+
+    /// etcd `watchStream.Watch`: free ids are given out from 0 on, and those that clients gave are
+    /// passed over.
+    @Test func idsAreThoseOfTheClientOrFree() throws {
+        var hub = try Self.world().hub
+        let current = Revision(1)
+        for id in [nil, 1, nil, nil, 2, 9, 9] as [Int64?] {
+            hub.requested(Self.watch("k", id: id), on: Self.stream, current: current)
+        }
+        hub.cancelled(9, on: Self.stream, current: current)
+        hub.cancelled(9, on: Self.stream, current: current)
+        hub.requested(Self.watch("k", id: 9), on: Self.stream, current: current)
+        #expect(
+            shown(hub.takeEffects()) == [
+                "created 0 at 1", "created 1 at 1", "created 2 at 1", "created 3 at 1",
+                "refused duplicateID at 1", "created 9 at 1", "refused duplicateID at 1",
+                "cancelled 9 at 1", "created 9 at 1",
+            ])
+    }
+
+    @Test func aRangeThatIsEmptyIsRefused() throws {
+        var hub = try Self.world().hub
+        for (lower, upper) in [("b", "a"), ("b", "b")] {
+            hub.requested(
+                WatchRequest(range: KeyRange(lower: bytes(lower), end: .before(bytes(upper)))),
+                on: Self.stream, current: Revision(1))
+        }
+        hub.requested(Self.watch("k", start: -1), on: Self.stream, current: Revision(1))
+        #expect(
+            shown(hub.takeEffects()) == [
+                "refused emptyRange at 1", "refused emptyRange at 1", "refused negativeStart at 1",
+            ])
+    }
+
+    /// A watcher without a start is told of nothing that its client may have seen already, even when
+    /// the hub has yet to hear of it.
+    @Test func nowIsWhatTheNodeHasApplied() throws {
+        var world = try Self.world()
+        let body = Command.Body.operation(put("k", "early"))
+        let (_, early) = try world.shard.store.applySome([entry(1, body)], capturing: true)
+        world.hub.requested(Self.watch("k"), on: Self.stream, current: Revision(2))
+        world.hub.requested(Self.watch("k", start: 2), on: Self.stream, current: Revision(2))
+        world.hub.applied(early)
+        try apply(put("k", "late"), to: &world)
+        #expect(
+            shown(world.hub.takeEffects()) == [
+                "created 0 at 2", "created 1 at 2", "1 up to 2: 2 k=early", "0 up to 3: 3 k=late",
+                "1 up to 3: 3 k=late",
+            ])
+    }
+
+    @Test func aFutureStartIsWaitedFor() throws {
+        var world = try Self.world()
+        world.hub.requested(Self.watch("k", start: 4), on: Self.stream, current: Revision(1))
+        for value in ["2", "3", "4", "5"] { try apply(put("k", value), to: &world) }
+        #expect(
+            shown(world.hub.takeEffects()) == [
+                "created 0 at 1", "0 up to 4: 4 k=4", "0 up to 5: 5 k=5",
+            ])
+    }
+
+    /// etcd's issue 15220: progress was stated while a watcher of the stream was behind.
+    @Test func progressWaitsForWatchersThatAreBehind() throws {
+        var limits = WatchLimits()
+        limits.recentEventsMax = 0
+        var world = try Self.world(limits)
+        for value in ["2", "3"] { try apply(put("k", value), to: &world) }
+        world.hub.progressRequested(on: Self.stream)
+        world.hub.requested(Self.watch("k", start: 2), on: Self.stream, current: Revision(3))
+        world.hub.progressRequested(on: Self.stream)
+        #expect(shown(world.hub.takeEffects()) == ["progress all 3", "created 0 at 3"])
+        let read = try unwrap(world.hub.nextRead())
+        world.hub.wasRead(try world.shard.store.makeReader().read(read))
+        #expect(
+            shown(world.hub.takeEffects()) == ["0 up to 3: 2 k=2, 3 k=3", "progress all 3"])
+    }
+
+    @Test func quietWatchersAreToldByInterval() throws {
+        var world = try Self.world()
+        func at(_ seconds: Double) -> MonotonicTime {
+            MonotonicTime(nanoseconds: UInt64(seconds * 1e9))
+        }
+        #expect(world.hub.ticked(at(10)) == nil)
+        var request = Self.watch("k")
+        request.wantsProgress = true
+        world.hub.requested(request, on: Self.stream, current: Revision(1))
+        world.hub.requested(Self.watch("k"), on: Self.stream, current: Revision(1))
+        _ = world.hub.takeEffects()
+        // An interval of a second, and up to a tenth more.
+        let due = try unwrap(world.hub.ticked(at(10.5)))
+        #expect(at(11) <= due && due <= at(11.1))
+        #expect(shown(world.hub.takeEffects()).isEmpty)
+        _ = world.hub.ticked(due)
+        #expect(shown(world.hub.takeEffects()) == ["progress 0 1"])
+        // An event says as much: the next time is left out.
+        try apply(put("k", "v"), to: &world)
+        _ = world.hub.takeEffects()
+        _ = world.hub.ticked(at(12.3))
+        #expect(shown(world.hub.takeEffects()).isEmpty)
+        _ = world.hub.ticked(at(13.5))
+        #expect(shown(world.hub.takeEffects()) == ["progress 0 2"])
+    }
+
+    /// As in etcd the id stays taken until the client has cancelled.
+    @Test func aStartBelowTheFloorIsCreatedAndEnded() throws {
+        var world = try Self.world()
+        for value in ["2", "3", "4"] { try apply(put("k", value), to: &world) }
+        _ = try world.shard.store.applySome(
+            [entry(4, .compact(through: Revision(3)))], capturing: true)
+        world.hub.applied(
+            ShardChanges(after: Revision(4), through: Revision(4), compactRevision: Revision(3)))
+        for (start, id) in [(2, 5), (3, 6), (3, 5)] as [(Int64, Int64)] {
+            world.hub.requested(
+                Self.watch("k", start: start, id: id), on: Self.stream, current: Revision(4))
+        }
+        world.hub.cancelled(5, on: Self.stream, current: Revision(4))
+        #expect(
+            shown(world.hub.takeEffects()) == [
+                "created 5 at 4", "compacted 5 below 3", "created 6 at 4",
+                "6 up to 4: 3 k=3, 4 k=4", "refused duplicateID at 4", "cancelled 5 at 4",
+            ])
+    }
+
+    /// What waits for a stream that is not read is bounded, and nothing is lost by it.
+    @Test func aStreamThatIsNotReadCostsNoMemory() throws {
+        var limits = WatchLimits()
+        limits.streamTurnBytesMax = 4_000
+        limits.responseBytesMax = 2_000
+        limits.recentEventsMax = 50
+        var world = try Self.world(limits)
+        world.hub.requested(Self.watch("k"), on: Self.stream, current: Revision(1))
+        var sent: [WatchEvent] = []
+        func take() -> Int {
+            var bytes = 0
+            for case .events(let delivery) in world.hub.takeEffects() {
+                sent += delivery.events
+                bytes += delivery.events.reduce(0) { $0 + $1.bytes }
+            }
+            return bytes
+        }
+        var held = 0
+        for number in 0..<500 {
+            try apply(put("k", "\(number)"), to: &world)
+            held += take()
+        }
+        #expect(held <= 4_000 + 2_000)
+        #expect(world.hub.behindCount == 1)
+        var turns = 0
+        while world.hub.behindCount > 0 {
+            turns += 1
+            world.hub.streamIsWritable(Self.stream, true)
+            if let read = world.hub.nextRead() {
+                world.hub.wasRead(try world.shard.store.makeReader().read(read))
+            }
+            #expect(take() <= 4_000 + 2_000)
+        }
+        #expect(turns > 10)
+        #expect(sent.map { $0.revision.rawValue } == Array(2...501))
+    }
+
+    /// A restored shard moves on by many revisions at once: who watched it from before is told of
+    /// them all.
+    @Test func aGapIsReadForAll() throws {
+        var world = try Self.world()
+        world.hub.requested(Self.watch("k"), on: Self.stream, current: Revision(1))
+        for number in 2...5 {
+            let body = Command.Body.operation(put("k", "\(number)"))
+            _ = try world.shard.store.apply([entry(UInt64(number - 1), body)])
+        }
+        world.hub.applied(
+            ShardChanges(after: Revision(5), through: Revision(5), compactRevision: .none))
+        try apply(put("k", "6"), to: &world)
+        #expect(shown(world.hub.takeEffects()) == ["created 0 at 1"])
+        let read = try unwrap(world.hub.nextRead())
+        world.hub.wasRead(try world.shard.store.makeReader().read(read))
+        #expect(
+            shown(world.hub.takeEffects()) == [
+                "0 up to 6: 2 k=2, 3 k=3, 4 k=4, 5 k=5, 6 k=6"
+            ])
+    }
+
+    /// A transaction that is refused has changed nothing, so nobody is told.
+    @Test func refusedChangesAreNotTold() throws {
+        var world = try Self.world()
+        world.hub.requested(
+            WatchRequest(range: .everything), on: Self.stream, current: Revision(1))
+        let refused = Operation.txn(
+            TxnRequest(success: [
+                put("a", "1"),
+                .range(RangeRequest(range: .key(bytes("a")), revision: Revision(99))),
+            ]))
+        try apply(refused, to: &world)
+        try apply(delete("nothing"), to: &world)
+        try apply(.txn(TxnRequest(success: [put("a", "1"), put("b", "2")])), to: &world)
+        #expect(
+            shown(world.hub.takeEffects()) == ["created 0 at 1", "0 up to 2: 2 a=1, 2 b=2"])
+    }
+}
