@@ -15,6 +15,8 @@ final class ShardWriter {
     let tables: TableView
     let pending: PendingWrites
     var state: AppliedState
+    /// What the entry in hand has done to leases so far.
+    var leaseChanges: [LeaseChange] = []
     /// Changes that the operation in hand has made so far.
     private var changeCount: UInt32 = 0
 
@@ -63,7 +65,9 @@ final class ShardWriter {
         let result = try run(command.body, at: entry.timestamp)
         let outcome = CommandOutcome(
             revision: state.revision, timestamp: entry.timestamp, result: result)
-        return AppliedEntry(index: entry.index, proposalID: command.id, outcome: outcome)
+        return AppliedEntry(
+            index: entry.index, proposalID: command.id, outcome: outcome,
+            leaseChanges: leaseChanges)
     }
 
     private func run(
@@ -71,6 +75,7 @@ final class ShardWriter {
     ) throws(RecordStoreError) -> Result<CommandResult, CommandRefusal> {
         let before = state
         pending.beginCommand()
+        leaseChanges = []
         do {
             return .success(try perform(body, at: timestamp))
         } catch {
@@ -79,6 +84,7 @@ final class ShardWriter {
             case .refused(let refusal):
                 pending.rollback()
                 state = before
+                leaseChanges = []
                 return .failure(refusal)
             }
         }
@@ -103,6 +109,8 @@ final class ShardWriter {
             return .restore(try restoreFinish(restoreID, rowCount, digest))
         case .restoreActivate(let restoreID):
             return .restore(try restoreActivate(restoreID, at: timestamp))
+        case .lease(let command):
+            return .lease(try perform(command, at: timestamp))
         }
     }
 
@@ -130,6 +138,17 @@ final class ShardWriter {
             compactRevision: state.compactRevision)
     }
 
+    /// What `body` changes is one change of the shard, at one revision.
+    func changing<Result>(
+        _ body: () throws(RecordReadFailure) -> Result
+    ) throws(RecordReadFailure) -> Result {
+        changeCount = 0
+        let result = try body()
+        if changeCount > 0 { state.revision = state.revision.next }
+        changeCount = 0
+        return result
+    }
+
     private func perform(
         _ operation: Operation, at timestamp: HybridTimestamp
     ) throws(RecordReadFailure) -> OperationResult {
@@ -139,7 +158,7 @@ final class ShardWriter {
         case .range(let request):
             result = .range(try shard.range(request))
         case .put(let request):
-            if request.lease != 0 { throw .refused(.leaseNotFound(request.lease)) }
+            try checkLease(of: request)
             result = .put(previous: try put(request, at: timestamp))
         case .deleteRange(let request):
             result = try delete(request, at: timestamp)
@@ -191,7 +210,7 @@ final class ShardWriter {
                     }
                     if row == nil { throw .refused(.keyNotFound) }
                 }
-                if request.lease != 0 { throw .refused(.leaseNotFound(request.lease)) }
+                try checkLease(of: request)
             case .txn(let nested): try checkPuts(nested, before, &path)
             case .range, .deleteRange: continue
             }
@@ -220,11 +239,14 @@ final class ShardWriter {
                 key: request.key, modRevision: revision, subRevision: changeCount,
                 timestamp: timestamp, kind: .put(record)),
             over: previous)
+        moveKey(
+            request.key, from: previous?.record.lease ?? 0, to: record.lease,
+            names: request.lease != 0)
         changeCount += 1
         return request.wantsPrevious ? previous?.record : nil
     }
 
-    private func delete(
+    func delete(
         _ request: DeleteRangeRequest, at timestamp: HybridTimestamp
     ) throws(RecordReadFailure) -> OperationResult {
         do {
@@ -256,6 +278,7 @@ final class ShardWriter {
                     key: key, modRevision: state.revision.next, subRevision: changeCount,
                     timestamp: timestamp, kind: .deletion),
                 over: row)
+            moveKey(key, from: row.record.lease, to: 0)
             changeCount += 1
             deleted += 1
             if request.wantsPrevious { previous.append(row.record) }
