@@ -21,6 +21,7 @@ final class Applier: Sendable {
     private let log: ReplicatedLog
     private let mailbox: Mailbox<ApplyWork>
     private let consensus: Mailbox<NodeEvent>
+    private let leases: Mailbox<LeaseEvent>
     private let completions: CompletionTable
     private let own: NodeID
     private let incarnation: UInt64
@@ -29,7 +30,8 @@ final class Applier: Sendable {
 
     init(
         stores: [GroupID: RecordStore], log: ReplicatedLog, mailbox: Mailbox<ApplyWork>,
-        consensus: Mailbox<NodeEvent>, completions: CompletionTable, own: NodeID,
+        consensus: Mailbox<NodeEvent>, leases: Mailbox<LeaseEvent>,
+        completions: CompletionTable, own: NodeID,
         incarnation: UInt64, metrics: NodeMetrics,
         fatal: @escaping @Sendable (String) -> Void
     ) {
@@ -37,6 +39,7 @@ final class Applier: Sendable {
         self.log = log
         self.mailbox = mailbox
         self.consensus = consensus
+        self.leases = leases
         self.completions = completions
         self.own = own
         self.incarnation = incarnation
@@ -110,6 +113,9 @@ final class Applier: Sendable {
             return false
         }
         metrics.engineCommit.observe(nanoseconds: monotonicNanoseconds() - start)
+        // Before anybody is answered: a keep-alive may follow a grant at once.
+        let leaseChanges = applied.flatMap(\.leaseChanges)
+        if !leaseChanges.isEmpty { leases.postRegardless(.changed(group, leaseChanges)) }
         var sequences: [UInt64] = []
         for entry in applied {
             guard let id = entry.proposalID, let outcome = entry.outcome, id.node == own,

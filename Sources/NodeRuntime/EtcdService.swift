@@ -24,6 +24,7 @@ package struct EtcdService: Sendable {
     package var methods: [String: RPCMethod] {
         kvMethods.merging(clusterMethods) { first, _ in first }
             .merging(maintenanceMethods) { first, _ in first }
+            .merging(leaseMethods) { first, _ in first }
     }
 
     /// A unary method whose request is decoded before, and whose errors are answered, in one place.

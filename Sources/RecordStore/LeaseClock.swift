@@ -87,7 +87,12 @@ package struct LeaseClock: Sendable {
 
     /// When `advanced` has something to do. Nil: only after another event.
     package var nextTime: MonotonicTime? {
-        term != nil && inFlight >= settings.expiriesMax ? nil : queue.first?.time
+        term != nil && inFlight >= settings.expiriesMax ? nil : nextLook
+    }
+
+    /// When the first lease may have ended, or must be looked at. Nil: there is none.
+    package var nextLook: MonotonicTime? {
+        queue.first.flatMap { $0.time == .distantFuture ? nil : $0.time }
     }
 
     // MARK: Leadership
