@@ -84,6 +84,8 @@ package struct LeaseClock: Sendable {
     }
 
     package var count: Int { slots.count }
+    /// Items of the queue, stale ones too.
+    package var queueCount: Int { queue.count }
 
     /// When `advanced` has something to do. Nil: only after another event.
     package var nextTime: MonotonicTime? {
