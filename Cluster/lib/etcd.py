@@ -49,14 +49,75 @@ MESSAGES = {
                4: ("clientURLs", "*bytes"), 5: ("isLearner", "int")},
     "MemberListRequest": {1: ("linearizable", "int")},
     "MemberListResponse": {1: ("header", "ResponseHeader"), 2: ("members", "*Member")},
+    "CompactionRequest": {1: ("revision", "int"), 2: ("physical", "int")},
+    "CompactionResponse": {1: ("header", "ResponseHeader")},
+    "LeaseGrantRequest": {1: ("TTL", "int"), 2: ("ID", "int")},
+    "LeaseGrantResponse": {1: ("header", "ResponseHeader"), 2: ("ID", "int"), 3: ("TTL", "int"),
+                           4: ("error", "bytes")},
+    "LeaseRevokeRequest": {1: ("ID", "int")},
+    "LeaseRevokeResponse": {1: ("header", "ResponseHeader")},
+    "LeaseKeepAliveRequest": {1: ("ID", "int")},
+    "LeaseKeepAliveResponse": {1: ("header", "ResponseHeader"), 2: ("ID", "int"),
+                               3: ("TTL", "int")},
+    "LeaseTimeToLiveRequest": {1: ("ID", "int"), 2: ("keys", "int")},
+    "LeaseTimeToLiveResponse": {1: ("header", "ResponseHeader"), 2: ("ID", "int"),
+                                3: ("TTL", "int"), 4: ("grantedTTL", "int"), 5: ("keys", "*bytes")},
+    "LeaseLeasesRequest": {},
+    "LeaseStatus": {1: ("ID", "int")},
+    "LeaseLeasesResponse": {1: ("header", "ResponseHeader"), 2: ("leases", "*LeaseStatus")},
+    "Event": {1: ("type", "int"), 2: ("kv", "KeyValue"), 3: ("prev_kv", "KeyValue")},
+    "WatchCreateRequest": {1: ("key", "bytes"), 2: ("range_end", "bytes"),
+                           3: ("start_revision", "int"), 4: ("progress_notify", "int"),
+                           5: ("filters", "*int"), 6: ("prev_kv", "int"), 7: ("watch_id", "int"),
+                           8: ("fragment", "int")},
+    "WatchCancelRequest": {1: ("watch_id", "int")},
+    "WatchProgressRequest": {},
+    "WatchRequest": {1: ("create_request", "WatchCreateRequest"),
+                     2: ("cancel_request", "WatchCancelRequest"),
+                     3: ("progress_request", "WatchProgressRequest")},
+    "WatchResponse": {1: ("header", "ResponseHeader"), 2: ("watch_id", "int"),
+                      3: ("created", "int"), 4: ("canceled", "int"),
+                      5: ("compact_revision", "int"), 6: ("cancel_reason", "bytes"),
+                      7: ("fragment", "int"), 11: ("events", "*Event")},
+    "AlarmRequest": {1: ("action", "int"), 2: ("memberID", "uint"), 3: ("alarm", "int")},
+    "AlarmMember": {1: ("memberID", "uint"), 2: ("alarm", "int")},
+    "AlarmResponse": {1: ("header", "ResponseHeader"), 2: ("alarms", "*AlarmMember")},
+    "DefragmentRequest": {},
+    "DefragmentResponse": {1: ("header", "ResponseHeader")},
+    "HashRequest": {},
+    "HashResponse": {1: ("header", "ResponseHeader"), 2: ("hash", "uint")},
+    "HashKVRequest": {1: ("revision", "int")},
+    "HashKVResponse": {1: ("header", "ResponseHeader"), 2: ("hash", "uint"),
+                       3: ("compact_revision", "int"), 4: ("hash_revision", "int")},
+    "MoveLeaderRequest": {1: ("targetID", "uint")},
+    "MoveLeaderResponse": {1: ("header", "ResponseHeader")},
 }
 
+# method -> (service, request); the response is named by the method, as in etcd.
 METHODS = {
-    "Range": "KV", "Put": "KV", "DeleteRange": "KV", "Txn": "KV", "Status": "Maintenance",
-    "MemberList": "Cluster"}
+    "Range": ("KV", "RangeRequest"), "Put": ("KV", "PutRequest"),
+    "DeleteRange": ("KV", "DeleteRangeRequest"), "Txn": ("KV", "TxnRequest"),
+    "Compact": ("KV", "CompactionRequest"),
+    "LeaseGrant": ("Lease", "LeaseGrantRequest"), "LeaseRevoke": ("Lease", "LeaseRevokeRequest"),
+    "LeaseKeepAlive": ("Lease", "LeaseKeepAliveRequest"),
+    "LeaseTimeToLive": ("Lease", "LeaseTimeToLiveRequest"),
+    "LeaseLeases": ("Lease", "LeaseLeasesRequest"), "Watch": ("Watch", "WatchRequest"),
+    "Status": ("Maintenance", "StatusRequest"), "Alarm": ("Maintenance", "AlarmRequest"),
+    "Defragment": ("Maintenance", "DefragmentRequest"), "Hash": ("Maintenance", "HashRequest"),
+    "HashKV": ("Maintenance", "HashKVRequest"),
+    "MoveLeader": ("Maintenance", "MoveLeaderRequest"),
+    "MemberList": ("Cluster", "MemberListRequest")}
 
 EQUAL, GREATER, LESS, NOT_EQUAL = 0, 1, 2, 3
-VERSION, CREATE, MOD, VALUE = 0, 1, 2, 3
+VERSION, CREATE, MOD, VALUE, LEASE = 0, 1, 2, 3, 4
+
+
+def path_of(method):
+    return f"/etcdserverpb.{METHODS[method][0]}/{method}"
+
+
+def response_of(method):
+    return METHODS[method][1].removesuffix("Request") + "Response"
 
 
 def _varint(value):
@@ -147,21 +208,37 @@ class Client:
         self.channel = grpc.insecure_channel(endpoint, options=[
             ("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1),
             ("grpc.max_receive_message_length", 64 << 20),
+            ("grpc.max_send_message_length", 64 << 20),
             ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 500)])
         self.metadata = [("spine-keyspace", keyspace)] if keyspace else None
         self.calls = {}
 
     def call(self, method, fields, timeout=5):
+        return self.begin(method, fields, timeout).result()
+
+    def begin(self, method, fields, timeout=5):
+        """A call under way; its `result()` is the answer."""
         if method not in self.calls:
-            request, response = (
-                ("StatusRequest", "StatusResponse") if method == "Status"
-                else (f"{method}Request", f"{method}Response"))
+            request, response = METHODS[method][1], response_of(method)
             self.calls[method] = self.channel.unary_unary(
-                f"/etcdserverpb.{METHODS[method]}/{method}",
+                path_of(method),
                 request_serializer=lambda fields: encode(request, fields),
                 response_deserializer=lambda data: decode(response, data))
-        return self.calls[method](fields, timeout=timeout, metadata=self.metadata)
+        return self.calls[method].future(fields, timeout=timeout, metadata=self.metadata)
+
+    def stream(self, method, requests):
+        """Opens a bidirectional stream; `requests` is an iterator of dicts."""
+        request, response = METHODS[method][1], response_of(method)
+        return self.channel.stream_stream(
+            path_of(method),
+            request_serializer=lambda fields: encode(request, fields),
+            response_deserializer=lambda data: decode(response, data),
+        )(requests, metadata=self.metadata)
+
+    def raw(self, path, body, timeout=5):
+        """A call with a body as it is; its `result()` is the body of the answer."""
+        return self.channel.unary_unary(path).future(body, timeout=timeout, metadata=self.metadata)
 
     def put(self, key, value, timeout=5, **fields):
         return self.call("Put", {"key": key, "value": value, **fields}, timeout)

@@ -27,7 +27,8 @@ import Testing
             ("acknowledged", 1_000), ("expired", 100), ("elections", 100), ("restarts", 5),
             ("entries inherited", 20), ("refused", 20), ("sent again", 5), ("notLeader", 100),
             ("notFound", 100), ("checkpoints proposed", 20), ("renewals proposed", 20),
-            ("asked of a leader that stands still", 10),
+            ("asked of a leader that stands still", 10), ("overloaded", 5),
+            ("of unknown outcome", 10),
         ] {
             #expect(counts[path, default: 0] >= least, "\(path): \(counts)")
         }

@@ -31,6 +31,8 @@ final class LeaseWorld {
         /// The term that Raft on this node believes to lead in.
         var believes: Term?
         var standsStillUntil: UInt64 = 0
+        /// When it hears that it leads no more.
+        var deposedAt: UInt64?
         /// Proposed in a term that this node does not lead in any more.
         var limbo: [LeaseCommand] = []
         var reads: [(index: Int, asked: [(UInt64, LeaseID)])] = []
@@ -108,9 +110,10 @@ final class LeaseWorld {
         if kept > 0 { count("entries inherited") }
         tail = Array(tail.prefix(kept))
         if former != winner, nodes[former].believes != nil {
-            post(.role(nil), to: former, within: 3_000)
+            nodes[former].deposedAt = now + UInt64.random(in: 0...3 * Self.second, using: &chance)
         }
         nodes[winner].believes = term
+        nodes[winner].deposedAt = nil
         post(.role(term), to: winner)
         append(nil, from: nil)
     }
@@ -134,7 +137,15 @@ final class LeaseWorld {
 
     func propose(_ command: LeaseCommand, from node: Int) {
         if nodes[node].believes == term, leader == node {
+            if happens(5) {
+                count("overloaded")
+                return post(.failed(command), to: node)
+            }
             append(command, from: node)
+            if happens(10) {
+                count("of unknown outcome")
+                post(.failed(command), to: node)
+            }
         } else {
             nodes[node].limbo.append(command)
         }
@@ -166,6 +177,10 @@ final class LeaseWorld {
 
     func turn(_ place: Int) throws {
         let node = nodes[place]
+        if let told = node.deposedAt, told <= now {
+            node.deposedAt = nil
+            post(.role(nil), to: place)
+        }
         try apply(place)
         serveReads(place)
         while let first = node.mailbox.first, first.at <= now {
@@ -276,6 +291,7 @@ final class LeaseWorld {
         node.limbo = []
         node.reads = []
         node.believes = nil
+        node.deposedAt = nil
         node.store = try RecordStore(
             engine: node.engine, group: .defaultKeyspace, keyspace: .default)
         node.clock = LeaseClock(
