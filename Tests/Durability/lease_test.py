@@ -193,6 +193,22 @@ def check_restart(checks, cluster):
     client.close()
 
 
+def check_stream(checks, cluster):
+    """More keep-alives at once than a stream may have under way, of leases that are there or not."""
+    grant(cluster, 41, 60)
+    for node in cluster.nodes:
+        client = etcd.Client(node.endpoint)
+        asked = [(41, 60) if i % 3 else (42, 0) for i in range(700)]
+        with checks.check(f"{node.name} answers 700 keep-alives of one stream in their order"):
+            call = client.stream("LeaseKeepAlive", iter([{"ID": lease} for lease, _ in asked]))
+            answers = [(answer["ID"], answer["TTL"]) for answer in call]
+            assert answers == asked, answers[:10]
+        client.close()
+    client = etcd.Client(cluster.endpoints[0])
+    client.call("LeaseRevoke", {"ID": 41})
+    client.close()
+
+
 def check_many(checks, cluster):
     """Leases that end at once are as late as the log is slow, and no request waits for them."""
     client = etcd.Client(leader(cluster).endpoint)
@@ -229,6 +245,7 @@ def main():
         check_faults(checks, cluster)
         check_unkept(checks, cluster)
         check_restart(checks, cluster)
+        check_stream(checks, cluster)
         check_many(checks, cluster)
         cluster.stop()
     checks.finish()
