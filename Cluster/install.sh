@@ -6,7 +6,7 @@ PYTHON=/usr/bin/python3
 BUILD_PACKAGES=(librocksdb-dev libssl-dev libzstd-dev pkg-config g++ python3)
 CLIENT_PACKAGES=(python3-grpcio)
 TEST_PACKAGES=(etcd-client etcd-server nghttp2-client strace fuse3 libfuse3-dev gcc libc6-dev
-    python3-grpcio)
+    python3-grpcio python3-etcd3)
 
 # Prints those of its arguments that are not installed.
 missing_packages() {

@@ -140,6 +140,8 @@ fi
 script "local cluster commands" "$PYTHON" Tests/Clients/up_test.py --bin "$BIN"
 script "etcdctl beside etcd" "$PYTHON" Tests/Clients/etcdctl_test.py --bin "$BIN"
 script "gRPC clients" "$PYTHON" Tests/Clients/grpc_test.py --bin "$BIN"
+script "python3-etcd3" "$PYTHON" Tests/Clients/python_etcd3_test.py --bin "$BIN"
+script "differential test" "$PYTHON" Tests/Differential/differential_test.py --bin "$BIN"
 script "spinectl" "$PYTHON" Tests/Clients/spinectl_test.py --bin "$BIN"
 script "failures of members" "$PYTHON" Tests/Durability/failures_test.py --bin "$BIN"
 script "leases under failures" "$PYTHON" Tests/Durability/lease_test.py --bin "$BIN"

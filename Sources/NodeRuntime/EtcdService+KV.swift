@@ -31,7 +31,8 @@ extension EtcdService {
 
     private func put(_ wire: Etcdserverpb_PutRequest, _ call: Call) throws(EtcdError) {
         let keyspace = try call.writableKeyspace()
-        try write(.put(PutRequest(wire)), to: keyspace, call) { outcome, result in
+        let request = try PutRequest(wire)
+        try write(.put(request), to: keyspace, call) { outcome, result in
             guard case .put(let previous) = result else { return false }
             call.succeed(
                 Etcdserverpb_PutResponse(
@@ -118,8 +119,8 @@ extension EtcdService {
         _ operation: Operation, to keyspace: KeyspaceID, _ call: Call,
         _ answer: @escaping @Sendable (CommandOutcome, OperationResult) -> Bool
     ) throws(EtcdError) {
-        guard operation.contentBytes <= Self.requestBytesMax else { throw .requestTooLarge }
         if let refusal = operation.validate() { throw EtcdError(refusal) }
+        guard operation.contentBytes <= Self.requestBytesMax else { throw .requestTooLarge }
         node.submit(.operation(operation), to: keyspace) { result in
             switch result {
             case .success(let outcome):

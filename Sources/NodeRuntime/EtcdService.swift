@@ -38,7 +38,7 @@ package struct EtcdService: Sendable {
             do {
                 request = try Request(serializedBytes: Array(message.readableBytesView))
             } catch {
-                return call.fail(.malformed("the request is not a \(Request.protoMessageName)"))
+                return call.fail(.undecodable("not a \(Request.protoMessageName)"))
             }
             do throws(EtcdError) { try handle(request, call) } catch { call.fail(error) }
         }

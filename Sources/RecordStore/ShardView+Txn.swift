@@ -46,16 +46,18 @@ extension ShardView {
     }
 
     /// Revisions of the ranges that the transaction will read, checked against the state before it
-    /// (etcd `checkRequestRange`).
+    /// (etcd `checkRequestRange`). A negative one, which means the newest elsewhere, is held against
+    /// the floor as well; where nothing was compacted yet that is -1.
     func checkRanges(
         _ txn: TxnRequest, _ path: inout TxnPath
     ) throws(RecordReadFailure) {
+        let first = compactRevision == .none ? Revision(-1) : compactRevision
         for operation in txn.operations(path.next()) {
             switch operation {
             case .range(let request):
-                guard let asked = request.revision, asked > .none else { continue }
+                guard let asked = request.revision, asked != .none else { continue }
                 if asked > revision { throw .refused(.futureRevision(current: revision)) }
-                if asked < compactRevision { throw .refused(.compacted(floor: compactRevision)) }
+                if asked < first { throw .refused(.compacted(floor: compactRevision)) }
             case .txn(let nested): try checkRanges(nested, &path)
             case .put, .deleteRange: continue
             }

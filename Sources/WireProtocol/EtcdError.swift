@@ -56,6 +56,11 @@ package struct EtcdError: Error, Hashable, Sendable {
             "spine: keyspace \(name) does not exist; use \"default\" or \"fhir\"")
     }
 
+    /// Bytes that are not the request's message: what grpc-go answers, up to the second colon.
+    package static func undecodable(_ what: String) -> EtcdError {
+        EtcdError(internalError, "grpc: error unmarshalling request: \(what)")
+    }
+
     package static func malformed(_ what: String) -> EtcdError {
         EtcdError(invalidArgument, "spine: \(what)")
     }

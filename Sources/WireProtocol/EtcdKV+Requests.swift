@@ -11,7 +11,7 @@ extension RangeRequest {
         }
         self.init(
             range: KeyRange(key: Bytes(wire.key), rangeEnd: Bytes(wire.rangeEnd)),
-            revision: wire.revision > 0 ? Revision(wire.revision) : nil,
+            revision: Revision(unlessZero: wire.revision),
             // A negative limit means none, as in etcd.
             limit: Int(clamping: max(0, wire.limit)), sortOrder: order, sortTarget: target,
             keysOnly: wire.keysOnly, countOnly: wire.countOnly,
@@ -54,7 +54,10 @@ extension RangeRequest.SortTarget {
 }
 
 extension PutRequest {
-    package init(_ wire: Etcdserverpb_PutRequest) {
+    package init(_ wire: Etcdserverpb_PutRequest) throws(EtcdError) {
+        if wire.key.isEmpty { throw .emptyKey }
+        if wire.ignoreValue, !wire.value.isEmpty { throw .valueProvided }
+        if wire.ignoreLease, wire.lease != 0 { throw .leaseProvided }
         self.init(
             key: Bytes(wire.key), value: Bytes(wire.value), lease: wire.lease,
             wantsPrevious: wire.prevKv, ignoresValue: wire.ignoreValue,
@@ -73,10 +76,12 @@ extension DeleteRangeRequest {
 
 extension TxnRequest {
     /// Operations of all nested transactions together, in multiples of `operationsMax`: etcd bounds
-    /// each list alone, and the work of checking them grows faster than their number.
+    /// only those on one way inwards, and the work of checking them grows faster than their number.
     package static let nestedOperationsFactor = 16
 
-    /// - Parameter operationsMax: etcd's `--max-txn-ops`, for each of the three lists.
+    /// - Parameter operationsMax: etcd's `--max-txn-ops`, for each of the three lists. What the
+    ///   longest of them has is taken off for the transactions nested in it (etcd
+    ///   `checkTxnRequest`).
     package init(
         _ wire: Etcdserverpb_TxnRequest, operationsMax: Int
     ) throws(EtcdError) {
@@ -93,13 +98,12 @@ extension TxnRequest {
         guard longest <= operationsMax else { throw .tooManyOperations }
         self.init()
         for compare in wire.compare { compares.append(try Compare(compare)) }
+        let left = operationsMax - longest
         for operation in wire.success {
-            success.append(
-                try Operation(operation, operationsMax: operationsMax, budget: &budget))
+            success.append(try Operation(operation, operationsMax: left, budget: &budget))
         }
         for operation in wire.failure {
-            failure.append(
-                try Operation(operation, operationsMax: operationsMax, budget: &budget))
+            failure.append(try Operation(operation, operationsMax: left, budget: &budget))
         }
     }
 }
@@ -110,14 +114,14 @@ extension RecordModel.Operation {
     ) throws(EtcdError) {
         switch wire.request {
         case .requestRange(let range): self = .range(try RangeRequest(range))
-        case .requestPut(let put): self = .put(PutRequest(put))
+        case .requestPut(let put): self = .put(try PutRequest(put))
         case .requestDeleteRange(let delete):
             self = .deleteRange(try DeleteRangeRequest(delete))
         case .requestTxn(let txn):
             self = .txn(
                 try TxnRequest(txn, operationsMax: operationsMax, budget: &budget))
         case nil:
-            throw .malformed("a transaction holds an operation without a request")
+            throw .keyNotFound  // what etcd answers (`checkRequestOp`)
         }
     }
 }

@@ -183,4 +183,28 @@ import Testing
         #expect(record.createRevision == Revision(3))
         #expect(try reader.version(of: bytes("a"), at: Revision(3)) == history[0])
     }
+
+    /// etcd `checkRequestRange` holds every revision but 0 against what is left; before the first
+    /// compaction its floor is -1.
+    @Test func aNegativeRevisionInATransactionIsHeldAgainstTheFloor() throws {
+        let shard = try Shard()
+        try shard.run(put("a", "1"))
+        func read(at revision: Int64) throws -> TxnResult {
+            let range = RangeRequest(range: .key(bytes("a")), revision: Revision(revision))
+            return try shard.store.makeReader().compare(TxnRequest(success: [.range(range)]))
+        }
+        #expect(try read(at: 0).succeeded)
+        #expect(try read(at: -1).succeeded)
+        #expect(throws: RecordReadFailure.refused(.compacted(floor: .none))) {
+            try read(at: -2)
+        }
+        try shard.run(.compact(through: Revision(2)))
+        #expect(try read(at: 0).succeeded)
+        #expect(throws: RecordReadFailure.refused(.compacted(floor: Revision(2)))) {
+            try read(at: -1)
+        }
+        // By itself it means the newest, whatever the floor.
+        let alone = RangeRequest(range: .key(bytes("a")), revision: Revision(-1))
+        #expect(try shard.store.makeReader().range(alone).count == 1)
+    }
 }

@@ -1,0 +1,28 @@
+"""Programs written out: what chance seldom meets, and what once differed."""
+
+from bad_kind import raw
+
+PUTS = [("Put", {"key": b"a", "value": b"1"}), ("Put", {"key": b"b", "value": b"2"})]
+
+# (title, kind that has to be on, program)
+SCRIPTS = [
+    ("a sort target that does not exist", "bad", [
+        ("Range", {"key": b"a", "sort_order": 1, "sort_target": 5})]),
+    ("known fields of another wire type", "bad", [
+        *PUTS, raw("Range", b"\x0a\x01a\x1a\x01x"), raw("Range", b"\x0a\x01a\x10\x07"),
+        raw("Put", b"\x08\x05")]),
+    ("a length near 2^64", "bad", [
+        *PUTS, raw("Put", b"\x0a" + b"\xff" * 9 + b"\x02a")]),
+    ("compaction at revision 0", "kv", [
+        *PUTS, ("Compact", {}), *PUTS]),
+    ("negative revisions before the first compaction", "kv", [
+        *PUTS, ("Range", {"key": b"a", "revision": -1}),
+        *(("Txn", {"success": [{"request_range": {"key": b"a", "revision": revision}}]})
+          for revision in (-1, -2, 1, 2, 4))]),
+    ("compaction, in order of its errors", "kv", [
+        *PUTS, ("Compact", {"revision": -1}), ("Compact", {"revision": 2}),
+        ("Compact", {"revision": 2}), ("Compact", {"revision": 1}), ("Compact", {"revision": 4}),
+        ("Compact", {"revision": 3, "physical": 1}), ("Range", {"key": b"a", "revision": 3}),
+        ("Range", {"key": b"a", "revision": 2}),
+        ("Txn", {"success": [{"request_range": {"key": b"a", "revision": -1}}]})]),
+]
