@@ -150,6 +150,7 @@ script "differential test" "$PYTHON" Tests/Differential/differential_test.py --b
 script "watches" "$PYTHON" Tests/Clients/watch_test.py --bin "$BIN"
 script "spinectl" "$PYTHON" Tests/Clients/spinectl_test.py --bin "$BIN"
 script "failures of members" "$PYTHON" Tests/Durability/failures_test.py --bin "$BIN"
+script "leases under failures" "$PYTHON" Tests/Durability/lease_test.py --bin "$BIN"
 script "power-loss layer" "$PYTHON" Tests/Durability/lossyfs_test.py
 script "power loss" "$PYTHON" Tests/Durability/power_loss.py --bin "$BIN"
 script "sync before acknowledgement" "$PYTHON" Tests/Durability/sync_order.py --bin "$BIN"

@@ -21,6 +21,7 @@ final class Applier: Sendable {
     private let log: ReplicatedLog
     private let mailbox: Mailbox<ApplyWork>
     private let consensus: Mailbox<NodeEvent>
+    private let leases: Mailbox<LeaseEvent>
     private let completions: CompletionTable
     private let remover: Remover
     private let own: NodeID
@@ -31,15 +32,16 @@ final class Applier: Sendable {
 
     init(
         stores: [GroupID: RecordStore], log: ReplicatedLog, mailbox: Mailbox<ApplyWork>,
-        consensus: Mailbox<NodeEvent>, completions: CompletionTable,
-        remover: Remover, own: NodeID, incarnation: UInt64, metrics: NodeMetrics,
-        watchFeed: WatchFeed,
+        consensus: Mailbox<NodeEvent>, leases: Mailbox<LeaseEvent>,
+        completions: CompletionTable, remover: Remover, own: NodeID, incarnation: UInt64,
+        metrics: NodeMetrics, watchFeed: WatchFeed,
         fatal: @escaping @Sendable (String) -> Void
     ) {
         self.stores = stores
         self.log = log
         self.mailbox = mailbox
         self.consensus = consensus
+        self.leases = leases
         self.completions = completions
         self.remover = remover
         self.own = own
@@ -130,6 +132,9 @@ final class Applier: Sendable {
     }
 
     private func answer(_ applied: [AppliedEntry], of group: GroupID, _ store: RecordStore) {
+        // Before anybody is answered: a keep-alive may follow a grant at once.
+        let leaseChanges = applied.flatMap(\.leaseChanges)
+        if !leaseChanges.isEmpty { leases.postRegardless(.changed(group, leaseChanges)) }
         var sequences: [UInt64] = []
         for entry in applied {
             if case .success(.compacted)? = entry.outcome?.result { remover.floorRose(in: group) }

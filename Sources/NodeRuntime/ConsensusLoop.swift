@@ -18,6 +18,7 @@ final class ConsensusLoop {
         var apply: Mailbox<ApplyWork>
         var reads: Mailbox<ReadWork>
         var fetches: Mailbox<FetchWork>
+        var leases: Mailbox<LeaseEvent>
         var transport: PeerTransport
         var completions: CompletionTable
         var board: StatusBoard
@@ -81,7 +82,19 @@ final class ConsensusLoop {
         case .durable(let tickets): multi.durable(tickets)
         case .applied(let report): multi.applied(report)
         case .fetched(let group, let entries): multi.fetched(group, entries)
+        case .wakeDeadline(let group, let time): setWakeDeadline(group, time)
         }
+    }
+
+    /// At the first tick that is not before the time.
+    private func setWakeDeadline(_ group: GroupID, _ time: MonotonicTime?) {
+        let now = monotonicNanoseconds()
+        multi.setWakeDeadline(
+            group,
+            atTick: time.map { time in
+                let wait = time.nanoseconds > now ? time.nanoseconds - now : 0
+                return multi.ticks + wait / environment.tick + 1
+            })
     }
 
     private func endTurn() {
@@ -175,6 +188,11 @@ extension ConsensusLoop {
         let logger = environment.logger
         for change in effects.roleChanges {
             environment.metrics.leaderChanges.add(1)
+            if environment.served.contains(change.group) {
+                let leader = change.value.leader.flatMap { multi.node(of: $0, in: change.group) }
+                environment.leases.postRegardless(
+                    .role(change.group, change.value, leader: leader))
+            }
             if change.value.role == .leader {
                 led.insert(change.group)
             } else {

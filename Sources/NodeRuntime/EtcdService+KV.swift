@@ -136,7 +136,7 @@ extension EtcdService {
                 case .success(.operation(let result)):
                     let answered = answer(outcome, result)
                     precondition(answered, "the result is not of the operation's kind")
-                case .success(.compacted), .success(.restore):
+                case .success(.compacted), .success(.restore), .success(.lease):
                     preconditionFailure("an operation was answered as something else")
                 case .failure(let refusal): call.fail(EtcdError(refusal))
                 }

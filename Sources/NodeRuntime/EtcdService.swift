@@ -25,6 +25,7 @@ package struct EtcdService: Sendable {
         kvMethods.merging(clusterMethods) { first, _ in first }
             .merging(maintenanceMethods) { first, _ in first }
             .merging(watchMethods) { first, _ in first }
+            .merging(leaseMethods) { first, _ in first }
     }
 
     /// A unary method whose request is decoded before, and whose errors are answered, in one place.

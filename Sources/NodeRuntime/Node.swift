@@ -31,12 +31,13 @@ package final class Node: Sendable {
     /// Serves watchers.
     let watching: WatchService
     private let log: ReplicatedLog
-    private let transport: PeerTransport
+    let transport: PeerTransport
     private let consensusMailbox = Mailbox<NodeEvent>(capacity: NodeLimits.consensusMailbox)
     private let logMailbox = Mailbox<AppendBatch>(capacity: NodeLimits.internalMailbox)
     private let applyMailbox = Mailbox<ApplyWork>(capacity: NodeLimits.internalMailbox)
     private let readMailbox = Mailbox<ReadWork>(
         capacity: NodeLimits.readMailbox, sharedByTakers: true)
+    private let leaseMailbox = Mailbox<LeaseEvent>(capacity: NodeLimits.leaseQuestions)
     private let fetchMailbox = Mailbox<FetchWork>(
         capacity: NodeLimits.internalMailbox, sharedByTakers: true)
     /// What was committed, as far as this node's disk says, when it was opened.
@@ -52,6 +53,7 @@ package final class Node: Sendable {
         var consensus: DedicatedThread?
         var log: DedicatedThread?
         var apply: DedicatedThread?
+        var leases: DedicatedThread?
         var reads: [DedicatedThread] = []
         var removal: DedicatedThread?
     }
@@ -152,11 +154,14 @@ package final class Node: Sendable {
             // A node that stops says nothing: its peers elect another leader, and what is in no log
             // by then is sent to that one.
             consensusMailbox.post(.peer(batch, from: from)) || consensusMailbox.hasClosed
+        } receiveLeases: { [leaseMailbox] traffic, from in
+            _ = leaseMailbox.post(.traffic(traffic, from: from))
         }
     }
 
     /// Begins to take part in the cluster. The clients' listeners may be opened once it returns.
     package func start() async throws(ConfigurationError) {
+        let clocks = try leaseClocks()
         try await transport.listen(on: configuration.listenPeerURLs)
         transport.dial()
         let committer = GroupCommitter(
@@ -168,22 +173,28 @@ package final class Node: Sendable {
             }, fatal: fatal)
         let applier = Applier(
             stores: stores, log: log, mailbox: applyMailbox, consensus: consensusMailbox,
-            completions: completions, remover: remover, own: id, incarnation: incarnation,
-            metrics: metrics, watchFeed: watching.feed, fatal: fatal)
+            leases: leaseMailbox, completions: completions, remover: remover, own: id,
+            incarnation: incarnation, metrics: metrics, watchFeed: watching.feed, fatal: fatal)
         let pool = ReadPool(stores: stores, mailbox: readMailbox, fatal: fatal)
         let fetcher = LogFetcher(
             log: log, mailbox: fetchMailbox, consensus: consensusMailbox, fatal: fatal)
         let environment = ConsensusLoop.Environment(
             mailbox: consensusMailbox, log: logMailbox, apply: applyMailbox, reads: readMailbox,
-            fetches: fetchMailbox, transport: transport, completions: completions, board: board,
+            fetches: fetchMailbox, leases: leaseMailbox, transport: transport,
+            completions: completions, board: board,
             metrics: metrics, logger: logger,
             tick: (configuration.heartbeatInterval / Self.ticksPerHeartbeat).nanoseconds,
             served: Set(Self.groupIDs), fatal: fatal)
         let multi = multi
         watching.start()
+        let keeper = leaseEnvironment(mailbox: leaseMailbox, consensus: consensusMailbox)
+        let firstToken = sequence.load(ordering: .relaxed)
         threads.withLock { threads in
             threads.log = DedicatedThread(name: "spine-log") { committer.run() }
             threads.apply = DedicatedThread(name: "spine-apply") { applier.run() }
+            threads.leases = DedicatedThread(name: "spine-leases") {
+                LeaseKeeper(environment: keeper, clocks: clocks, firstToken: firstToken).run()
+            }
             threads.reads = (0..<NodeLimits.readThreads).map { number in
                 DedicatedThread(name: "spine-read-\(number)") { pool.run() }
             }
@@ -225,7 +236,8 @@ package final class Node: Sendable {
         }
         consensusMailbox.close()
         logMailbox.close()
-        await join([threads.consensus, threads.log].compactMap(\.self))
+        leaseMailbox.close()
+        await join([threads.consensus, threads.log, threads.leases].compactMap(\.self))
         applyMailbox.close()
         readMailbox.close()
         fetchMailbox.close()
@@ -293,6 +305,18 @@ package final class Node: Sendable {
             ? consensusMailbox.post(.read(keyspace.group, waiter))
             : readMailbox.post(ReadWork(group: keyspace.group, waiters: [waiter]))
         if !posted { run(.failure(.overloaded)) }
+    }
+
+    /// Asks the leader about a lease; `completion` is called once, from any thread, and must not block.
+    package func ask(
+        _ kind: LeaseQuestion.Kind, _ lease: LeaseID, in keyspace: KeyspaceID,
+        completion: @escaping @Sendable (Result<LeaseReply.Outcome, NodeError>) -> Void
+    ) {
+        guard !isStopping.load(ordering: .relaxed) else { return completion(.failure(.stopping)) }
+        let request = LeaseRequest(
+            group: keyspace.group, lease: lease, kind: kind,
+            deadline: monotonicNanoseconds() + requestTimeout.nanoseconds, completion: completion)
+        if !leaseMailbox.post(.asked(request)) { completion(.failure(.overloaded)) }
     }
 
     package func submit(

@@ -34,6 +34,10 @@ package enum NodeLimits {
     /// Committed entries of a group that wait for the state machine. At the limit the leader takes
     /// no more proposals: a stalled disk must not let the log run away from the state.
     static let applyBacklogEntries: UInt64 = 10_000
+    /// Questions about leases without an answer yet, of clients and of other nodes.
+    static let leaseQuestions = 65_536
+    /// Keep-alives on one stream without an answer yet: beyond it the stream is not read.
+    static let keepAlivesPerStream = 256
     /// Batches of reads that wait for a reading thread.
     static let readMailbox = 65_536
     /// Bytes of one command: one log entry.

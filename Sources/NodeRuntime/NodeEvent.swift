@@ -13,6 +13,8 @@ enum NodeEvent: Sendable {
     case durable([InGroup<AppendTicket>])
     case applied(AppliedReport)
     case fetched(GroupID, FetchedEntries)
+    /// A lease of the group may have ended then: it must be awake. Nil: it has none.
+    case wakeDeadline(GroupID, MonotonicTime?)
 }
 
 /// A read that waits for its index; `run` is called once, on a reading thread or, to fail, on the

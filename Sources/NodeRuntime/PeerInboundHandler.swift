@@ -14,6 +14,7 @@ final class PeerInboundHandler: ChannelInboundHandler {
     private let logger: Logger
     private let metrics: NodeMetrics
     private let receive: @Sendable (NodeMessages, NodeID) -> Void
+    private let receiveLeases: @Sendable (LeaseTraffic, NodeID) -> Void
     private var buffer = ByteBuffer()
     private var peer: NodeID?
     /// Frames wait in `buffer` meanwhile.
@@ -22,7 +23,8 @@ final class PeerInboundHandler: ChannelInboundHandler {
     init(
         cluster: ClusterID, own: PeerTransport.Own, known: Set<NodeID>, logger: Logger,
         metrics: NodeMetrics,
-        receive: @escaping @Sendable (NodeMessages, NodeID) -> Void
+        receive: @escaping @Sendable (NodeMessages, NodeID) -> Void,
+        receiveLeases: @escaping @Sendable (LeaseTraffic, NodeID) -> Void
     ) {
         self.cluster = cluster
         self.own = own
@@ -30,6 +32,7 @@ final class PeerInboundHandler: ChannelInboundHandler {
         self.logger = logger
         self.metrics = metrics
         self.receive = receive
+        self.receiveLeases = receiveLeases
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -103,6 +106,12 @@ final class PeerInboundHandler: ChannelInboundHandler {
                 return
             }
             receive(batch, peer)
+        case .leases(let traffic):
+            guard let peer else {
+                refuse(context, "a frame before the hello")
+                return
+            }
+            receiveLeases(traffic, peer)
         }
     }
 

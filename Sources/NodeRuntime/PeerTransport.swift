@@ -42,6 +42,7 @@ final class PeerTransport: Sendable {
     private let group: any EventLoopGroup
     private let logger: Logger
     private let receive: @Sendable (NodeMessages, NodeID) -> Bool
+    private let receiveLeases: @Sendable (LeaseTraffic, NodeID) -> Void
     private let listeners = Mutex<[any Channel]>([])
     /// Connections that peers dialled: closed with the transport, so that they notice.
     private let accepted = Mutex<[ObjectIdentifier: any Channel]>([:])
@@ -52,10 +53,12 @@ final class PeerTransport: Sendable {
     ///     again: a healed network must not wait for TCP's own patience, which is minutes.
     ///   - receive: called on an event loop for each batch, or part of one; must not block. False: the
     ///     node has no room for it.
+    ///   - receiveLeases: the same for questions about leases; what there is no room for is lost.
     init(
         own: Own, cluster: ClusterID, peers: [Peer], group: any EventLoopGroup, logger: Logger,
         metrics: NodeMetrics, silence: Duration,
-        receive: @escaping @Sendable (NodeMessages, NodeID) -> Bool
+        receive: @escaping @Sendable (NodeMessages, NodeID) -> Bool,
+        receiveLeases: @escaping @Sendable (LeaseTraffic, NodeID) -> Void
     ) {
         self.own = own
         self.cluster = cluster
@@ -63,6 +66,7 @@ final class PeerTransport: Sendable {
         self.logger = logger
         self.metrics = metrics
         self.receive = receive
+        self.receiveLeases = receiveLeases
         var links: [NodeID: Links] = [:]
         for peer in peers {
             func link() -> PeerLink {
@@ -99,7 +103,8 @@ final class PeerTransport: Sendable {
                         try channel.pipeline.syncOperations.addHandler(
                             PeerInboundHandler(
                                 cluster: cluster, own: own, known: known, logger: logger,
-                                metrics: metrics, receive: take))
+                                metrics: metrics, receive: take,
+                                receiveLeases: receiveLeases))
                     }
                 }
             do {
@@ -142,6 +147,11 @@ final class PeerTransport: Sendable {
         if let urgent, !links.urgent.send(.batch(urgent)) { undelivered.append(urgent) }
         for part in bulk where !links.bulk.send(.batch(part)) { undelivered.append(part) }
         return undelivered
+    }
+
+    /// May be lost: whoever asks asks again.
+    func send(_ traffic: LeaseTraffic, to node: NodeID) {
+        _ = links[node]?.urgent.send(.leases(traffic))
     }
 
     func close() async {

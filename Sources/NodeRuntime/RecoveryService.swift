@@ -210,7 +210,7 @@ package struct RecoveryService: Sendable {
             case .success(let outcome):
                 switch outcome.result {
                 case .success(.restore(let progress)): call.succeed(Self.message(progress))
-                case .success(.operation), .success(.compacted):
+                case .success(.operation), .success(.compacted), .success(.lease):
                     preconditionFailure("a restore step was answered as something else")
                 case .failure(let refusal): call.fail(EtcdError(refusal))
                 }

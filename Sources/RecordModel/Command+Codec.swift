@@ -36,6 +36,9 @@ extension Command {
         case .restoreActivate(let restoreID):
             writer.write(BodyTag.restoreActivate)
             writer.writeLengthPrefixed(restoreID.utf8)
+        case .lease(let command):
+            writer.write(BodyTag.lease)
+            command.encode(into: &writer)
         }
         return writer.bytes
     }
@@ -81,6 +84,7 @@ extension Command {
             body = .restoreFinish(restoreID: restoreID, rowCount: rowCount, digest: digest)
         case BodyTag.restoreActivate:
             body = .restoreActivate(restoreID: try reader.readText("restoreID"))
+        case BodyTag.lease: body = .lease(try LeaseCommand(decoding: &reader))
         default:
             throw .invalid(field: "body", offset: at)
         }
@@ -94,6 +98,7 @@ extension Command {
         static let restoreRows: UInt8 = 4
         static let restoreFinish: UInt8 = 5
         static let restoreActivate: UInt8 = 6
+        static let lease: UInt8 = 8
     }
 }
 

@@ -31,6 +31,7 @@ package struct Command: Hashable, Sendable {
         case restoreFinish(restoreID: String, rowCount: UInt64, digest: LogicalDigest)
         /// Lets the keyspace serve. Only after a finish that matched.
         case restoreActivate(restoreID: String)
+        case lease(LeaseCommand)
     }
 
     package var id: ProposalID

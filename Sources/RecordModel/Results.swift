@@ -43,6 +43,11 @@ package enum CommandRefusal: Error, Hashable, Sendable {
     /// The revision has not been reached.
     case futureRevision(current: Revision)
     case leaseNotFound(Int64)
+    case leaseExists(LeaseID)
+    /// A lease of more than `Lease.secondsMax` or less than one second.
+    case leaseTooLong(seconds: Int64)
+    /// A decision of a leader about a lease, after its term or about an earlier generation.
+    case leaseDecisionStale(LeaseID)
     /// A value was given together with `ignoresValue`.
     case valueProvided
     /// A lease was given together with `ignoresLease`.
@@ -83,6 +88,7 @@ package enum CommandResult: Hashable, Sendable {
     /// The floor stands at the revision asked for.
     case compacted
     case restore(RestoreProgress)
+    case lease(LeaseResult)
 }
 
 /// Where a restore into a keyspace stands.

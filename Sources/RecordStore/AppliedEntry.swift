@@ -9,10 +9,16 @@ package struct AppliedEntry: Hashable, Sendable {
     package var proposalID: ProposalID?
     /// nil where the entry was no command.
     package var outcome: CommandOutcome?
+    /// What it did to leases, in order.
+    package var leaseChanges: [LeaseChange]
 
-    package init(index: LogIndex, proposalID: ProposalID?, outcome: CommandOutcome?) {
+    package init(
+        index: LogIndex, proposalID: ProposalID?, outcome: CommandOutcome?,
+        leaseChanges: [LeaseChange] = []
+    ) {
         self.index = index
         self.proposalID = proposalID
         self.outcome = outcome
+        self.leaseChanges = leaseChanges
     }
 }

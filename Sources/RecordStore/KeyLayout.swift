@@ -34,7 +34,7 @@ struct KeyLayout: Hashable, Sendable {
     /// Bytes before the encoded key: the table and the keyspace or segment.
     static let prefixBytes = 5
 
-    private func prefix(_ table: Table, _ owner: UInt32, reserving extra: Int = 0) -> Bytes {
+    func prefix(_ table: Table, _ owner: UInt32, reserving extra: Int = 0) -> Bytes {
         var key: Bytes = []
         key.reserveCapacity(Self.prefixBytes + extra)
         key.append(table.rawValue)
@@ -44,7 +44,7 @@ struct KeyLayout: Hashable, Sendable {
         return key
     }
 
-    private static func appendBigEndian<T: FixedWidthInteger>(_ value: T, to key: inout Bytes) {
+    static func appendBigEndian<T: FixedWidthInteger>(_ value: T, to key: inout Bytes) {
         withUnsafeBytes(of: value.bigEndian) { key.append(contentsOf: $0) }
     }
 
@@ -61,13 +61,15 @@ struct KeyLayout: Hashable, Sendable {
     // MARK: Whole tables
 
     /// All rows of the shard but its rows of `applied` and `removal`.
-    var dataRanges: [RawRange] { [currentRange, historyRange, revisionsRange, indexRange] }
+    var dataRanges: [RawRange] {
+        [currentRange, historyRange, revisionsRange, indexRange, leasesRange, leaseKeysRange]
+    }
     var currentRange: RawRange { all(.current, keyspace.rawValue) }
     var historyRange: RawRange { all(.history, keyspace.rawValue) }
     var revisionsRange: RawRange { all(.revisions, segment) }
     var indexRange: RawRange { all(.index, segment) }
 
-    private func all(_ table: Table, _ owner: UInt32) -> RawRange {
+    func all(_ table: Table, _ owner: UInt32) -> RawRange {
         let lower = prefix(table, owner)
         guard let upper = lower.prefixSuccessor else {
             preconditionFailure("table byte \(table.rawValue) leaves no key above it")

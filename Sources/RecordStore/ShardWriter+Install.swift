@@ -9,6 +9,8 @@ enum Effect {
     static let restoreRows: UInt64 = 4
     static let restoreFinish: UInt64 = 5
     static let restoreActivate: UInt64 = 6
+    static let leaseStored: UInt64 = 16
+    static let leaseEnded: UInt64 = 17
 }
 
 extension ShardWriter {

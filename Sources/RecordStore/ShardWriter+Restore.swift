@@ -32,7 +32,12 @@ extension ShardWriter {
             throw .mismatch(
                 "revision \(revision) and compaction floor \(compactRevision) fit no archive")
         }
-        if startsOver { pending.wipe(layout.dataRanges) }
+        if startsOver {
+            pending.wipe(layout.dataRanges)
+        } else {
+            try reading { () throws(RecordStoreError) in try forgetLeases() }
+        }
+        leaseChanges.append(.cleared)
         state.revision = .initial
         state.compactRevision = .none
         let progress = RestoreProgress(
@@ -143,6 +148,17 @@ extension ShardWriter {
         return restore
     }
 
+    /// A shard at its first revision may hold leases, without keys.
+    private func forgetLeases() throws(RecordStoreError) {
+        var rows: [Bytes] = []
+        let cursor = try tables.cursor(layout.leasesRange)
+        while let row = cursor.key {
+            rows.append(row)
+            try cursor.advance()
+        }
+        for row in rows { pending.delete(row) }
+    }
+
     /// Reads back every row that is stored.
     private func tallyStored() throws(RecordStoreError) -> (
         rows: UInt64, digest: LogicalDigest, changes: UInt64
@@ -165,7 +181,7 @@ extension ShardWriter {
         return (rows, digest, changes)
     }
 
-    private func note(_ effect: UInt64, _ values: Int64...) {
+    func note(_ effect: UInt64, _ values: Int64...) {
         state.digest.add(effect)
         for value in values { state.digest.add(UInt64(bitPattern: value)) }
     }

@@ -17,6 +17,8 @@ final class ShardWriter {
     var state: AppliedState
     /// What watchers are to be told; nil when nobody watches.
     var changes: ShardChanges?
+    /// What the entry in hand has done to leases so far.
+    var leaseChanges: [LeaseChange] = []
     /// Changes that the operation in hand has made so far.
     private var changeCount: UInt32 = 0
     /// What its changes may still take, of `limits.changeBytesMax`.
@@ -81,7 +83,9 @@ final class ShardWriter {
         changes?.commandEnded(count: eventCount, state: state)
         let outcome = CommandOutcome(
             revision: state.revision, timestamp: entry.timestamp, result: result)
-        return AppliedEntry(index: entry.index, proposalID: command.id, outcome: outcome)
+        return AppliedEntry(
+            index: entry.index, proposalID: command.id, outcome: outcome,
+            leaseChanges: leaseChanges)
     }
 
     private func run(
@@ -89,6 +93,7 @@ final class ShardWriter {
     ) throws(RecordStoreError) -> Result<CommandResult, CommandRefusal> {
         let before = state
         pending.beginCommand()
+        leaseChanges = []
         do {
             return .success(try perform(body, at: timestamp))
         } catch {
@@ -97,6 +102,7 @@ final class ShardWriter {
             case .refused(let refusal):
                 pending.rollback()
                 state = before
+                leaseChanges = []
                 return .failure(refusal)
             }
         }
@@ -121,6 +127,8 @@ final class ShardWriter {
             return .restore(try restoreFinish(restoreID, rowCount, digest))
         case .restoreActivate(let restoreID):
             return .restore(try restoreActivate(restoreID, at: timestamp))
+        case .lease(let command):
+            return .lease(try perform(command, at: timestamp))
         }
     }
 
@@ -148,6 +156,19 @@ final class ShardWriter {
             compactRevision: state.compactRevision)
     }
 
+    /// What `body` changes is one change of the shard, at one revision, whatever its size: the end of
+    /// a lease must not be refused because it holds many keys.
+    func changing<Result>(
+        _ body: () throws(RecordReadFailure) -> Result
+    ) throws(RecordReadFailure) -> Result {
+        changeCount = 0
+        changeRoom = .max
+        let result = try body()
+        if changeCount > 0 { state.revision = state.revision.next }
+        changeCount = 0
+        return result
+    }
+
     private func perform(
         _ operation: Operation, at timestamp: HybridTimestamp
     ) throws(RecordReadFailure) -> OperationResult {
@@ -160,7 +181,7 @@ final class ShardWriter {
         case .range(let request):
             result = .range(try shard.range(request, &answerRoom))
         case .put(let request):
-            if request.lease != 0 { throw .refused(.leaseNotFound(request.lease)) }
+            try checkLease(of: request)
             result = .put(previous: try put(request, at: timestamp))
         case .deleteRange(let request):
             result = try delete(request, at: timestamp)
@@ -212,7 +233,7 @@ final class ShardWriter {
                     }
                     if row == nil { throw .refused(.keyNotFound) }
                 }
-                if request.lease != 0 { throw .refused(.leaseNotFound(request.lease)) }
+                try checkLease(of: request)
             case .txn(let nested): try checkPuts(nested, before, &path)
             case .range, .deleteRange: continue
             }
@@ -237,12 +258,15 @@ final class ShardWriter {
             lease: request.ignoresLease ? previous?.record.lease ?? 0 : request.lease,
             timestamp: timestamp, terms: request.terms.sortedWithoutDuplicates())
         try change(request.key, to: .put(record), at: timestamp, over: previous)
+        moveKey(
+            request.key, from: previous?.record.lease ?? 0, to: record.lease,
+            names: request.lease != 0)
         guard request.wantsPrevious, let previous else { return nil }
         try answerRoom.take(previous.record)
         return previous.record
     }
 
-    private func delete(
+    func delete(
         _ request: DeleteRangeRequest, at timestamp: HybridTimestamp
     ) throws(RecordReadFailure) -> OperationResult {
         var deleted = 0
@@ -251,6 +275,7 @@ final class ShardWriter {
             let found = try reading { () throws(RecordStoreError) in try shard.newest(key) }
             guard let row = found else { continue }
             try change(key, to: .deletion, at: timestamp, over: row)
+            moveKey(key, from: row.record.lease, to: 0)
             deleted += 1
             if request.wantsPrevious {
                 try answerRoom.take(row.record)

@@ -38,6 +38,10 @@ package struct EtcdError: Error, Hashable, Sendable {
         outOfRange, "etcdserver: mvcc: required revision is a future revision")
     package static let leaseNotFound = EtcdError(
         notFound, "etcdserver: requested lease not found")
+    package static let leaseExists = EtcdError(
+        failedPrecondition, "etcdserver: lease already exists")
+    package static let leaseTTLTooLarge = EtcdError(
+        outOfRange, "etcdserver: too large lease TTL")
     package static let tooManyRequests = EtcdError(
         resourceExhausted, "etcdserver: too many requests")
     package static let noLeader = EtcdError(unavailable, "etcdserver: no leader")
@@ -97,6 +101,10 @@ package struct EtcdError: Error, Hashable, Sendable {
         case .compacted: self = .compacted
         case .futureRevision: self = .futureRevision
         case .leaseNotFound: self = .leaseNotFound
+        case .leaseExists: self = .leaseExists
+        case .leaseTooLong: self = .leaseTTLTooLarge
+        // Only leaders decide, and none of them is a client.
+        case .leaseDecisionStale: self = .leaseNotFound
         case .restoring(let restoreID):
             self = .precondition(
                 "keyspace is being restored (\(restoreID)) and does not serve until that is done; "

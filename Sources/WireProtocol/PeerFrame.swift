@@ -8,6 +8,7 @@ package enum PeerFrame: Hashable, Sendable {
     case hello(PeerHello)
     /// What the sender's groups say to the receiver's, and its commands for leaders there.
     case batch(NodeMessages)
+    case leases(LeaseTraffic)
 }
 
 package struct PeerHello: Hashable, Sendable {
@@ -69,6 +70,7 @@ extension PeerFrame {
                     fromDirectory: try reader.read("fromDirectory"),
                     toDirectory: try reader.read("toDirectory")))
         case 2: self = .batch(try NodeMessages(from: &reader))
+        case 3: self = .leases(try LeaseTraffic(from: &reader))
         default:
             throw .invalid(field: "kind", offset: 0)
         }
@@ -78,7 +80,7 @@ extension PeerFrame {
     /// It carries entries or commands, and may be large.
     package var isBulk: Bool {
         switch self {
-        case .hello: false
+        case .hello, .leases: false
         case .batch(let batch): batch.isBulk
         }
     }
@@ -87,6 +89,7 @@ extension PeerFrame {
         switch self {
         case .hello: 1
         case .batch: 2
+        case .leases: 3
         }
     }
 
@@ -94,6 +97,7 @@ extension PeerFrame {
         switch self {
         case .hello: return 64
         case .batch(let batch): return batch.estimatedBytes
+        case .leases(let traffic): return traffic.estimatedBytes
         }
     }
 
@@ -107,6 +111,7 @@ extension PeerFrame {
             writer.write(hello.fromDirectory)
             writer.write(hello.toDirectory)
         case .batch(let batch): batch.encode(into: &writer)
+        case .leases(let traffic): traffic.encode(into: &writer)
         }
     }
 }

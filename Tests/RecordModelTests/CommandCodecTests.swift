@@ -43,6 +43,17 @@ import Testing
         #expect(try Command(decoding: documented) == command)
     }
 
+    /// docs/formats/command.md, "Lease command".
+    @Test func theLeaseExampleIsEncodedAsDocumented() throws {
+        let command = Command(
+            id: ProposalID(node: NodeID(0x1122_3344_5566_7788), incarnation: 3, sequence: 300),
+            body: .lease(.expire(LeaseID(0x1234), generation: LogIndex(130), term: Term(5))))
+        let documented = hex(
+            "01  88 77 66 55 44 33 22 11  03  ac 02  08  03  34 12 00 00 00 00 00 00  82 01  05")
+        #expect(command.encode() == documented)
+        #expect(try Command(decoding: documented) == command)
+    }
+
     @Test(arguments: [UInt64(1), 2, 3])
     func whatIsEncodedIsDecoded(seed: UInt64) throws {
         print("seed \(seed)")

@@ -96,10 +96,30 @@ struct CommandGenerator {
         }
     }
 
+    mutating func leaseCommand() -> LeaseCommand {
+        let id = LeaseID(number())
+        let generation = LogIndex(random.next() >> 30)
+        let term = Term(random.next() >> 50)
+        switch Int.random(in: 0..<5, using: &random) {
+        case 0: return .grant(id, seconds: number())
+        case 1: return .revoke(id)
+        case 2: return .expire(id, generation: generation, term: term)
+        case 3:
+            let checkpoints = list(max: 4) { generator in
+                LeaseCheckpoint(
+                    id: LeaseID(generator.number()),
+                    generation: LogIndex(generator.random.next() >> 20),
+                    remainingSeconds: generator.number())
+            }
+            return .checkpoint(checkpoints, term: term)
+        default: return .renew(id, generation: generation, term: term)
+        }
+    }
+
     mutating func command() -> Command {
         let name = ["", "restore-1", "Wiederherstellung ü"][Int.random(in: 0..<3, using: &random)]
         let body: Command.Body
-        switch Int.random(in: 0..<9, using: &random) {
+        switch Int.random(in: 0..<11, using: &random) {
         case 0: body = .compact(through: revision())
         case 1:
             body = .restoreBegin(
@@ -112,6 +132,7 @@ struct CommandGenerator {
                 restoreID: name, rowCount: random.next(),
                 digest: LogicalDigest(high: random.next(), low: random.next()))
         case 4: body = .restoreActivate(restoreID: name)
+        case 5, 6: body = .lease(leaseCommand())
         default: body = .operation(operation(depth: 4))
         }
         let id = ProposalID(

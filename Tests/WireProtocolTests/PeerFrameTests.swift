@@ -1,6 +1,7 @@
 import Consensus
 import MultiRaft
 import Primitives
+import RecordModel
 import Testing
 import WireProtocol
 
@@ -47,6 +48,17 @@ import WireProtocol
             let bytes = frame.encoded()
             let stated = bytes[4..<8].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
             #expect(CRC32C.checksum(bytes[8...]) == stated)
+        }
+    }
+
+    /// A peer cannot make the clock believe in a lease longer than any may be.
+    @Test func leaseRepliesBeyondTheLongestLeaseAreRefused() throws {
+        for seconds in [Lease.secondsMax + 1, -1] {
+            var traffic = LeaseTraffic()
+            traffic.replies = [LeaseReply(id: 1, outcome: .renewed(seconds: seconds))]
+            #expect(throws: DecodingFailure.self) {
+                try Self.decode(PeerFrame.leases(traffic).encoded())
+            }
         }
     }
 
@@ -216,7 +228,18 @@ import WireProtocol
             ForwardRefused(
                 group: GroupID(1), term: Term(3), sequences: [5], reason: .overloaded)
         ]
+        var traffic = LeaseTraffic()
+        traffic.questions = [
+            LeaseQuestion(id: 1, group: GroupID(1), lease: LeaseID(-5), kind: .keepAlive),
+            LeaseQuestion(id: .max, group: GroupID(2), lease: LeaseID(.max), kind: .timeToLive),
+        ]
+        traffic.replies = [
+            LeaseReply(id: 7, outcome: .renewed(seconds: Lease.secondsMax)),
+            LeaseReply(id: 8, outcome: .left(seconds: 0, granted: 2)),
+            LeaseReply(id: 9, outcome: .notFound), LeaseReply(id: 10, outcome: .notLeader),
+        ]
         return [
+            .leases(traffic), .leases(LeaseTraffic()),
             .hello(
                 PeerHello(
                     cluster: ClusterID(1), from: NodeID(2), to: NodeID(3), fromDirectory: 4,
