@@ -438,12 +438,19 @@ def main():
         for check in (
             every_node_tells_its_watchers, a_write_before_the_watch_is_no_news, progress_is_told,
             one_revision_is_one_response, what_cannot_be_watched_is_refused,
-            compaction_ends_what_it_must, a_slow_reader_is_bounded_and_loses_nothing,
+            compaction_ends_what_it_must,
             the_death_of_the_leader_ends_no_watch, a_stop_ends_every_watch,
         ):
             with checks.check(check.__name__.replace("_", " ")):
                 check(cluster)
         cluster.stop()
+        # One node: what its own memory holds is what is asked.
+        alone = LocalCluster(folder / "alone", options.bin / "spined", nodes=1)
+        alone.start()
+        alone.wait_serving()
+        with checks.check("a slow reader is bounded and loses nothing"):
+            a_slow_reader_is_bounded_and_loses_nothing(alone)
+        alone.stop()
     checks.finish()
 
 
