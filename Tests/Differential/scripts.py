@@ -11,6 +11,8 @@ SCRIPTS = [
     ("known fields of another wire type", "bad", [
         *PUTS, raw("Range", b"\x0a\x01a\x1a\x01x"), raw("Range", b"\x0a\x01a\x10\x07"),
         raw("Put", b"\x08\x05")]),
+    ("an empty range_end that is written", "bad", [
+        *PUTS, raw("Range", b"\x0a\x01a\x12\x00")]),
     ("a length near 2^64", "bad", [
         *PUTS, raw("Put", b"\x0a" + b"\xff" * 9 + b"\x02a")]),
     ("a put that keeps a value deleted before it", "kv", [
