@@ -70,7 +70,14 @@ struct Model {
             }
             if put.lease != 0 { throw refused(.leaseNotFound(put.lease)) }
         }
-        for case .range(let range) in taken { try check(range, now: revision) }
+        // A negative revision, the newest elsewhere, is held against the floor here, as etcd does.
+        let first = floor == 0 ? -1 : floor
+        for case .range(let range) in taken {
+            try check(range, now: revision)
+            if let asked = range.revision?.rawValue, asked != 0, asked < first {
+                throw refused(.compacted(floor: Revision(floor)))
+            }
+        }
     }
 
     private func flatten(_ txn: TxnRequest) -> [Operation] {

@@ -168,6 +168,7 @@ import Testing
         for id in opened.groups.keys.sorted() where model.groups[id] == nil {
             try opened.log.append([GroupAppend(group: id, isReset: true)])
         }
+        try opened.log.sync()
         let lacking = try opened.log.declareComplete(seats: model.groups.keys.sorted())
         #expect(lacking.isEmpty, "those that were lost have been written again")
     }

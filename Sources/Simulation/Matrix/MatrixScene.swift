@@ -148,6 +148,7 @@ package struct MatrixMistake: Error, CustomStringConvertible {
 extension Seat {
     func restore(_ image: MatrixScene.SeatImage) throws(MatrixMistake) {
         ledger = image.ledger
+        hasBegun = true
         configuration = image.configuration
         if let registers = image.registers { (machine as? RegisterMachine)?.image = registers }
         guard let engine = image.engine, let records = machine as? RecordMachine else { return }
