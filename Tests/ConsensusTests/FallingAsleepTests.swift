@@ -115,4 +115,42 @@ import Testing
         #expect(cluster.raft(3).isHibernating)
         #expect(cluster.checker.violations == [])
     }
+
+    /// "and its check of the quorum begins anew", whenever in an election timeout it fell asleep.
+    @Test func aWokenLeaderHasAWholeElectionTimeoutToFindItsQuorum() {
+        for ticks in 0..<HibernationTests.settings.electionTimeoutTicks {
+            let cluster = led()
+            cluster.tickAll(times: ticks)
+            cluster.read(1, at: 1)
+            cluster.settle()
+            #expect(cluster.fallAsleep())
+            cluster.isolate(1)
+            cluster.wake(1, .request)
+            cluster.tick(1, times: HibernationTests.settings.electionTimeoutTicks - 1)
+            #expect(cluster.leaders == [1], "\(ticks) ticks awake before the read")
+            cluster.tick(1)
+            #expect(cluster.leaders == [], "\(ticks) ticks awake before the read")
+        }
+    }
+
+    /// "Asked for a term that it does not lead yet, the leader leads no more": whoever sleeps beside
+    /// it has heard it a moment ago, and must not refuse it therefore.
+    @Test func aLeaderThatRestartsIsGrantedPreVotesByItsOwnFollowers() {
+        let cluster = led()
+        #expect(cluster.fallAsleep())
+        let (term, last) = (cluster.raft(1).term, cluster.raft(1).lastIndex)
+        cluster.crash(1)
+        cluster.start(1)
+        cluster.network = []
+        cluster.deliver(
+            RaftMessage(
+                group: .defaultKeyspace, from: ReplicaID(1), to: ReplicaID(2), term: term.next,
+                kind: .preVoteRequest(VoteRequest(lastIndex: last, lastTerm: term))))
+        #expect(cluster.raft(2).leader == nil)
+        #expect(
+            cluster.network.contains {
+                $0.from == ReplicaID(2) && $0.kind == .preVoteResponse(granted: true)
+            })
+        #expect(cluster.checker.violations == [])
+    }
 }

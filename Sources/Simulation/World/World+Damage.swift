@@ -55,7 +55,11 @@ extension World {
         }
         guard written.count > 1 else { return 0 }
         // Now and then several sectors that lie together, as a track of a disk does.
-        let first = chance.below(written.count)
+        var first = chance.below(written.count)
+        // A vote is the newest of what a log holds: of an idle group it lies near the end.
+        if chance.below(3) == 0 {
+            first = max(0, written.count - 2 - chance.below(min(written.count, 12)))
+        }
         let count = chance.below(4) == 0 ? 1 + chance.below(6) : 1
         let struck = written[first..<min(first + count, written.count)]
         for number in struck {
