@@ -46,6 +46,58 @@ import Testing
         #expect(cluster.checker.violations == [])
     }
 
+    private func tick(_ led: Led, _ clock: inout UInt64) {
+        clock += LeaderLeaseTests.tick
+        let now = MonotonicTime(nanoseconds: clock)
+        led.cluster.clock = { _ in now }
+        for id in led.cluster.ids { led.cluster.tick(id) }
+    }
+
+    /// "a round of heartbeats that a quorum has confirmed protects the leader": no later one does.
+    @Test func aRoundDoesNotCountThatNobodyHasConfirmed() {
+        let led = led()
+        let cluster = led.cluster
+        var clock: UInt64 = 1_000_000_000
+        var rounds: [(sentAt: UInt64, answers: [RaftMessage])] = []
+        for _ in 0..<4 {
+            tick(led, &clock)
+            guard !cluster.network.isEmpty else { continue }
+            let sentAt = clock
+            cluster.deliverAll()
+            rounds.append((sentAt, cluster.network))
+            cluster.network = []
+        }
+        #expect(rounds.count == 2)
+        for answer in rounds[0].answers { cluster.deliver(answer) }
+        func holds(at time: UInt64) -> Bool {
+            cluster.raft(led.leader).holdsLeaderLease(at: MonotonicTime(nanoseconds: time))
+        }
+        // Ten ticks less a margin of two, and drift: 78.4 ms.
+        #expect(holds(at: rounds[0].sentAt + 78_000_000))
+        #expect(!holds(at: rounds[0].sentAt + 79_000_000))
+        for answer in rounds[1].answers { cluster.deliver(answer) }
+        #expect(holds(at: rounds[0].sentAt + 79_000_000))
+        #expect(cluster.checker.violations == [])
+    }
+
+    /// Reads that cost no message are work, too: asleep, a leader has no lease.
+    @Test func readsByLeaseKeepTheirLeaderAwake() {
+        let led = led()
+        let cluster = led.cluster
+        var clock: UInt64 = 1_000_000_000
+        var token: UInt64 = 0
+        for step in 0..<3 * cluster.settings.hibernationTicks! {
+            tick(led, &clock)
+            cluster.settle()
+            #expect(cluster.asleep == [], "step \(step)")
+            guard step > 4, step % 10 == 0 else { continue }
+            token += 1
+            cluster.read(token, at: led.leader)
+            #expect(cluster[led.leader].readsReady.last?.token == token, "by lease")
+        }
+        #expect(cluster.checker.violations == [])
+    }
+
     /// A pre-vote is no vote, but whoever wins them campaigns, and its vote requests take voters to
     /// a term in which nobody's lease is known.
     @Test func aPromiseRefusesPreVotesTooWhateverTermIsHeardOf() {

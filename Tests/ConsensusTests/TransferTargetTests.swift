@@ -149,6 +149,25 @@ import Testing
 
     // MARK: By itself
 
+    /// "not while the group changes": neither before the change is committed.
+    @Test func noPreferredVoterIsAskedBeforeAChangeIsCommitted() {
+        let cluster = led(members: [Member(ReplicaID(2), priority: 9)])
+        let four = cluster.join()
+        // 2 has it all, and alone is no quorum.
+        for id in [1, 3] { cluster[id].diskIsStuck = true }
+        cluster.change(cluster.learner(four), at: 1)
+        cluster.settle()
+        cluster.tickAll(times: 6 * cluster.settings.electionTimeoutTicks)
+        #expect(cluster.raft(1).configurationIndex > cluster.raft(1).commitIndex)
+        #expect(cluster[2].disk.lastIndex == cluster.raft(1).lastIndex)
+        #expect(cluster.sent { $0 == .timeoutNow }.isEmpty)
+        for id in [1, 3] { cluster[id].diskIsStuck = false }
+        cluster.settle()
+        cluster.tickAll(times: 4 * cluster.settings.electionTimeoutTicks)
+        #expect(cluster.leaders == [2])
+        #expect(cluster.checker.violations == [])
+    }
+
     /// "not while the group changes": neither while two sets of voters decide.
     @Test func noPreferredVoterIsAskedWhileTheVotersAreJoint() {
         let cluster = led(4, members: [Member(ReplicaID(2), priority: 9)])

@@ -45,6 +45,7 @@ extension World {
         isHurting = false
         profile = .quiet
         healedAt = now
+        settledAt = max(now, network.lastArrival.max() ?? now)
         trace.note(now, "healing")
         network.mendAll()
         for node in nodes {
