@@ -25,7 +25,7 @@ extension World {
     /// Microseconds after `settledAt` within which each well group has a leader. Votes may be split,
     /// restarted voters may keep promises that they have forgotten, disks work off what waits: that
     /// takes several timeouts. A wake that was lost takes for ever.
-    private var leaderlessMax: UInt64 { 20 * twoTimeouts / 2 }
+    private var leaderlessMax: UInt64 { 10 * twoTimeouts }
     /// Microseconds after a node's loss within which the groups that it led have leaders. Two timeouts
     /// are enough where no votes are split (`MultiRaftTests.HibernationTests`); members of other
     /// priorities, or of groups that changed a moment ago, may meet, and who lost waits up to three.
