@@ -33,7 +33,7 @@ extension Configuration {
         }
     }
 
-    func isWitness(_ replica: ReplicaID) -> Bool { member(replica)?.isWitness ?? false }
+    package func isWitness(_ replica: ReplicaID) -> Bool { member(replica)?.isWitness ?? false }
 
     /// Whether this replica can be asked to lead: a voter that stays one, and no witness.
     package func canLead(_ replica: ReplicaID) -> Bool {

@@ -132,4 +132,18 @@ package enum RarePath: String, CaseIterable, Hashable, Sendable {
     case stateLost
     case diskFull
     case proposalForwarded
+    case readByLease
+    /// A lease given up before its time, for a transfer.
+    case leaseForfeited
+    /// What a quorum holds waits for another zone, for an election timeout.
+    case zoneRuleUnmet
+    case zoneRuleOverridden
+    /// An entry is committed that no quorum of full members holds.
+    case witnessInQuorum
+    /// A preferred voter leads, because the leader before it found it stable.
+    case priorityHandover
+    /// A deadline wakes a group.
+    case deadlineReached
+    /// The node is lost that leads groups asleep.
+    case sleepersLeaderLost
 }

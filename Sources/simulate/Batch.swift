@@ -70,7 +70,11 @@ final class Batch: @unchecked Sendable {
         if let minutes = command.minutes { words += ["--minutes", "\(minutes)"] }
         var begun: UInt64?
         var hasReported = true
-        let status = Child.run(words, started: { child in self.adopt(child) }) { line in
+        var lastWords = LastWords()
+        let ending = Child.run(
+            words, silentSecondsMax: command.silentSecondsMax,
+            started: { child in self.adopt(child) }
+        ) { line in
             if line.hasPrefix("begin\t"), let seed = UInt64(line.dropFirst(6)) {
                 begun = seed
                 hasReported = false
@@ -78,18 +82,19 @@ final class Batch: @unchecked Sendable {
                 return
             }
             guard let run = RunLine(line) else {
+                lastWords.heard(line)
                 say(line)
                 return
             }
             hasReported = true
             self.record(run)
         }
-        guard status != 0, !isStopping else { return }
+        guard ending != .exited(0), !isStopping else { return }
         if !hasReported, let begun {
-            fail(Failure(seed: begun, what: "the process ended with status \(status)"))
+            fail(Failure(seed: begun, what: lastWords.text(ending)))
         } else {
             lock.withLock { isBroken = true }
-            say("FAILED: a child process ended with status \(status) before its last seed")
+            say("FAILED: before its last seed, \(lastWords.text(ending))")
         }
     }
 
@@ -132,46 +137,15 @@ final class Batch: @unchecked Sendable {
         say(
             "reproduce: Cluster/run simulate \(command.arguments(seed: failure.seed).joined(separator: " "))"
         )
+        // Each attempt at less of a run that does not end would take as long as this one.
+        if failure.what == LastWords().text(.silent) { return }
         let smaller = Minimiser(command, seed: failure.seed).run()
         let words = command.arguments(
             seed: failure.seed, faults: smaller.faults, steps: smaller.steps)
         say("minimised: Cluster/run simulate \(words.joined(separator: " "))")
         say("the end of the minimised run:")
-        _ = Child.run(["--one"] + words, started: { _ in }) { line in
+        _ = Child.run(["--one"] + words) { line in
             if !line.hasPrefix("run\t") { say("  \(line)") }
         }
-    }
-}
-
-/// A process of this very program.
-enum Child {
-    static func run(
-        _ arguments: [String], started: (Process) -> Void, line: (String) -> Void
-    ) -> Int32 {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-        process.arguments = arguments
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = output
-        do {
-            try process.run()
-        } catch {
-            line("simulate: no child process: \(error)")
-            return -1
-        }
-        started(process)
-        var rest = Data()
-        while true {
-            let data = output.fileHandleForReading.availableData
-            if data.isEmpty { break }
-            rest.append(data)
-            while let end = rest.firstIndex(of: 0x0A) {
-                line(String(decoding: rest[rest.startIndex..<end], as: UTF8.self))
-                rest = Data(rest[(end + 1)...])
-            }
-        }
-        process.waitUntilExit()
-        return process.terminationStatus
     }
 }

@@ -25,7 +25,7 @@ struct CommandLineOptions {
     static let usage = """
         usage: simulate [--seeds N] [--seed S] [--faults LIST] [--minutes M] [--jobs J]
                         [--cycles N] [--steps N] [--trace-text] [--trace DIR] [--committed]
-                        [--commit TEXT]
+                        [--run-seconds N] [--commit TEXT]
                simulate --matrix [--seeds N] [--only TEXT] [--jobs J] [--trace-text]
 
           --matrix        the recovery matrix (--seeds: N of its cells; --only: cells that say TEXT);
@@ -41,6 +41,7 @@ struct CommandLineOptions {
           --trace DIR     keep to what etcd-io/raft's TLA+ specification models, and write
                           DIR/SEED-group-N.ndjson for each group (docs/formats/trace.md)
           --committed     the committed list of seeds; a rare path that it does not reach is a failure
+          --run-seconds N a run that takes longer does not end; default \(Int(Child.silentSecondsMax))
           --commit TEXT   printed with each run, so that it can be repeated
         \(plantedUsage)
 
@@ -80,6 +81,8 @@ struct CommandLineOptions {
     var isCommitted = false
     var commit = "unknown"
     var sabotage: Sabotage?
+    var stumble: Stumble?
+    var silentSecondsMax = Child.silentSecondsMax
     /// A worker takes every n-th seed.
     var stride: UInt64 = 1
 
@@ -126,10 +129,13 @@ struct CommandLineOptions {
             #endif
             case "--sabotage":
                 let text = try Self.value(&rest, option)
-                guard let value = Sabotage(rawValue: text) else {
+                sabotage = Sabotage(rawValue: text)
+                stumble = Stumble(rawValue: text)
+                guard sabotage != nil || stumble != nil else {
                     throw Mistake(description: "\(option) \(text) is not known")
                 }
-                sabotage = value
+            case "--run-seconds":
+                silentSecondsMax = Double(try Self.number(&rest, option) as Int)
             default: throw Mistake(description: "unknown option '\(option)'")
             }
         }
@@ -185,7 +191,7 @@ struct CommandLineOptions {
         if cycles != 3 { words += ["--cycles", "\(cycles)"] }
         if let steps = steps ?? self.steps { words += ["--steps", "\(steps)"] }
         if let traceDirectory { words += ["--trace", traceDirectory] }
-        if let sabotage { words += ["--sabotage", sabotage.rawValue] }
+        if let word = sabotage?.rawValue ?? stumble?.rawValue { words += ["--sabotage", word] }
         #if PlantedBugs
             if let bug { words += ["--bug", bug] }
         #endif

@@ -48,12 +48,11 @@ struct Minimiser {
         var words = ["--worker", "--seeds", "1"]
         words += command.arguments(seed: seed, faults: faults, steps: steps)
         var found: RunLine?
-        var crash = "the process ended"
-        _ = Child.run(words, started: { _ in }) { line in
-            if let run = RunLine(line) { found = run }
-            if line.contains("Fatal error") || line.contains("failed:") { crash = line }
+        var crash = LastWords()
+        let ending = Child.run(words) { line in
+            if let run = RunLine(line) { found = run } else { crash.heard(line) }
         }
-        guard let found else { return Failure(event: 0, kind: Self.kind(crash)) }
+        guard let found else { return Failure(event: 0, kind: Self.kind(crash.text(ending))) }
         return found.isClean ? nil : Failure(event: found.events, kind: Self.kind(found.failure))
     }
 

@@ -27,7 +27,7 @@
 
         private static let checkers: [([String], String)] = [
             (["does not end"], "progress"),
-            (["crash in "], "a precondition of the code itself"),
+            (["the process ended"], "a precondition of the code itself"),
             (["has leaders"], "election safety"),
             (["leader ", ", committed in"], "leader completeness"),
             (["writes another entry"], "log matching"),
@@ -58,15 +58,6 @@
             ([": replica ", " of group "], byInvariants),
             ([": node "], "invariants of a node"),
         ]
-
-        /// The first function of ours in a backtrace: `1 ... in simulate at`.
-        static func place(ofCrash line: String) -> String? {
-            guard let end = line.range(of: " in simulate at Sources/"),
-                let start = line.range(of: "0x")
-            else { return nil }
-            let words = line[start.lowerBound..<end.lowerBound].split(separator: " ").dropFirst()
-            return words.joined(separator: " ")
-        }
     }
 
 #endif

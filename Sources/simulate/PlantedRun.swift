@@ -15,9 +15,6 @@
         private var waiting: [(name: String, breaks: String, isSeenByClientsOnly: Bool)]
         private var outcomes: [Outcome] = []
 
-        /// Seconds after which a run counts as one that does not end.
-        private static let runSecondsMax = 120.0
-
         struct Outcome {
             var name: String
             var breaks: String
@@ -124,26 +121,20 @@
             var begun: UInt64 = 0
             var failed: (seed: UInt64, what: String)?
             var isUnderWay = false
-            var crash: String?
-            let watch = Watch()
-            let status = Child.run(["--worker"] + words, started: { watch.start($0) }) { line in
+            var lastWords = LastWords()
+            let ending = Child.run(
+                ["--worker"] + words, silentSecondsMax: command.silentSecondsMax
+            ) { line in
                 if line.hasPrefix("begin\t"), let seed = UInt64(line.dropFirst(6)) {
                     (begun, isUnderWay) = (seed, true)
-                    watch.restart(Self.runSecondsMax)
                 } else if let run = RunLine(line) {
                     isUnderWay = false
                     if !run.isClean { failed = (run.seed, run.failure) }
-                } else if crash == nil {
-                    crash = PlantedFinding.place(ofCrash: line)
+                } else {
+                    lastWords.heard(line)
                 }
             }
-            watch.stop()
-            if isUnderWay {
-                let what =
-                    watch.hasFired
-                    ? "the run does not end" : "crash in \(crash ?? "an unknown place, \(status)")"
-                return (begun, what)
-            }
+            if isUnderWay { return (begun, lastWords.text(ending)) }
             return failed
         }
     }
@@ -158,37 +149,6 @@
                 + "\(found.seedsTaken == 1 ? "seed" : "seeds"), by \(found.checker), "
                 + "\(Int(seconds)) s"
         }
-    }
-
-    /// Ends a child that is not heard of for too long.
-    private final class Watch: @unchecked Sendable {
-        private let lock = NSLock()
-        private var child: Process?
-        private var deadline = Date.distantFuture
-        private var isOver = false
-        private var fired = false
-
-        var hasFired: Bool { lock.withLock { fired } }
-
-        func start(_ child: Process) {
-            lock.withLock { self.child = child }
-            Thread.detachNewThread { [self] in
-                while lock.withLock({ !isOver && Date() < deadline }) {
-                    Thread.sleep(forTimeInterval: 0.5)
-                }
-                lock.withLock {
-                    if isOver { return }
-                    fired = true
-                    self.child?.terminate()
-                }
-            }
-        }
-
-        func restart(_ seconds: Double) {
-            lock.withLock { deadline = Date().addingTimeInterval(seconds) }
-        }
-
-        func stop() { lock.withLock { isOver = true } }
     }
 
 #endif

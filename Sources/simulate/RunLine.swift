@@ -87,6 +87,7 @@ func runWorker(_ command: CommandLineOptions) -> Int32 {
     var left = command.seeds ?? .max
     while left > 0, deadline.map({ Date() < $0 }) ?? true {
         say("begin\t\(seed)")
+        command.stumble?.happen()
         let report = Simulation.run(command.simulation(seed: seed))
         say(RunLine(report).text)
         guard writeTraces(of: report, command), report.isClean else { return 1 }
@@ -111,6 +112,7 @@ private func runCommitted(_ command: CommandLineOptions) -> Int32 {
 /// One seed here, with its trace: all of it when asked for, else its end when it fails.
 func runOne(_ command: CommandLineOptions) -> Int32 {
     var options = command.simulation(seed: command.seed ?? 1)
+    command.stumble?.happen()
     options.traceLines = command.tracesText ? 100_000_000 : 60
     let report = Simulation.run(options)
     if command.tracesText || !report.isClean { for line in report.trace { say(line) } }

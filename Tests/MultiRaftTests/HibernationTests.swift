@@ -4,11 +4,11 @@ import Primitives
 import Testing
 
 @Suite struct HibernationTests {
-    private static let timeout = 20
-    private static let raft = RaftSettings(
+    static let timeout = 20
+    static let raft = RaftSettings(
         electionTimeoutTicks: timeout, heartbeatTicks: 4, hibernationTicks: 40)
 
-    private static func asleep(
+    static func asleep(
         groups: Int, nodes: Int = 3, raft: RaftSettings = raft, seed: UInt64 = 1
     ) -> World {
         let world = World(nodes: nodes, groups: groups, raft: raft, seed: seed)

@@ -61,6 +61,15 @@ def check_fails(checks, program):
     checks.expect("a disk that forgets is found", run.returncode == 1, told(run))
     repeats = re.search(r"simulate .*--seed \d+.*forgetfulDisk", run.stdout)
     checks.expect("and the command that repeats it is printed", repeats, told(run))
+    run = simulate(program, "--seed", "15", "--cycles", "1", "--sabotage", "crash")
+    checks.expect("a run that crashes fails, with its last words",
+                  run.returncode == 1 and re.search(
+                      r"FAILED: seed 15: the process ended with status \d+: .*a crash that was asked for",
+                      run.stdout), told(run))
+    run = simulate(program, "--seed", "15", "--cycles", "1", "--sabotage", "hang", "--run-seconds", "2")
+    checks.expect("a run that does not end is ended, and fails",
+                  run.returncode == 1 and "FAILED: seed 15: the run does not end" in run.stdout,
+                  told(run))
 
 
 def check_refusals(checks, program):
@@ -79,22 +88,26 @@ def check_refusals(checks, program):
 FAILING_SHARE_MAX = 0.04
 FAILURES_FREE = 4
 RUNS_MIN = 20
+# Histories for which the search gave up say nothing. Each run has two.
+UNKNOWN_SHARE_MAX = 0.02
+UNKNOWN_FREE = 4
 
 
 def check_fresh(checks, program, seconds):
     """A batch ends at its first failure, so further ones follow until the time is up."""
     end = time.monotonic() + seconds
     seed = int(time.time() * 1000)
-    runs = failed = 0
+    runs = failed = unknown = 0
     last = ""
     while (left := end - time.monotonic()) > 1:
         run = simulate(program, "--seed", str(seed), "--minutes", f"{left / 60:.3f}")
-        totals = re.search(r"totals: (\d+) runs, (\d+) failed", run.stdout)
+        totals = re.search(r"totals: (\d+) runs, (\d+) failed, .* (\d+) undecided histories", run.stdout)
         if not totals:
             checks.fail("a fresh batch ends with its totals", told(run))
             return
         runs += int(totals[1])
         failed += int(totals[2])
+        unknown += int(totals[3])
         last = told(run)
         for line in run.stdout.splitlines():
             if line.startswith(("simulate:", "totals:")) or "FAILED" in line:
@@ -102,6 +115,8 @@ def check_fresh(checks, program, seconds):
         seed += 100_000
     checks.expect(f"of {runs} fresh seeds nearly all are clean ({failed} are not)",
                   runs >= RUNS_MIN and failed <= max(FAILURES_FREE, FAILING_SHARE_MAX * runs), last)
+    checks.expect(f"of {2 * runs} fresh histories nearly all are decided ({unknown} are not)",
+                  unknown <= max(UNKNOWN_FREE, UNKNOWN_SHARE_MAX * 2 * runs), last)
 
 
 def check_matrix(checks, program):

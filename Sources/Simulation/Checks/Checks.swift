@@ -27,6 +27,8 @@ struct Checks {
         var configurations: [EntryName: Configuration] = [:]
         /// The zone rules of committed configurations, ascending.
         var zoneRules: [(index: LogIndex, rule: ZoneRule)] = []
+        /// Whom the leader of a term told to campaign without being asked to.
+        var handovers: [Term: ReplicaID] = [:]
         /// The last entry that a client was told of.
         var acknowledged = LogIndex.zero
 

@@ -100,6 +100,7 @@ extension World {
             fail("group \(raft.group): term \(raft.term) has leaders \(known) and \(raft.replica)")
         }
         checks.groups[seat.group].leaders[raft.term] = raft.replica
+        noteElected(seat, raft)
         for (offset, term) in checks.groups[seat.group].committed.enumerated() {
             let index = LogIndex(UInt64(offset + 1))
             // A leader of an earlier term may come late, and owes nothing to later ones.
@@ -151,6 +152,7 @@ extension World {
                     \(shownDisks(raft.configuration, seat.group))
                     """)
             }
+            noteWitnesses(index, term, seat.group, raft.configuration)
             noteZoneRule(index, term, seat.group)
             if index == raft.commitIndex {
                 checkZones(index, term, seat.group, candidates)
@@ -275,6 +277,7 @@ extension World {
         for message in messages.messages {
             guard let place = node.place(of: message.group, specs) else { continue }
             checkLeaving(message, node.seats[place])
+            noteHandover(message, node.seats[place])
         }
     }
 

@@ -32,7 +32,11 @@ struct LogStrike {
         }
         guard written.count > 1 else { return nil }
         // Now and then several sectors that lie together, as a track of a disk does.
-        let first = chance.below(written.count)
+        var first = chance.below(written.count)
+        // A vote is the newest of what a log holds: of an idle group it lies near the end.
+        if chance.below(3) == 0 {
+            first = max(0, written.count - 2 - chance.below(min(written.count, 12)))
+        }
         let count = chance.below(4) == 0 ? 1 + chance.below(6) : 1
         var blows: [(sector: Int, blow: Blow)] = []
         for sector in written[first..<min(first + count, written.count)] {

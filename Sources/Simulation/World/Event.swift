@@ -29,6 +29,8 @@ enum Event {
     case mend(Mending)
     case heal
     case progress
+    /// A node's loss while its groups sleep: its next step.
+    case drill
 }
 
 /// What one node says to another at once.

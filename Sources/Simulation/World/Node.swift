@@ -19,6 +19,8 @@ enum Notice {
     case read(seat: Int, token: UInt64, deadline: MonotonicTime)
     case configure(seat: Int, ConfigurationRequest)
     case transfer(seat: Int, ReplicaID?)
+    /// A promise has been made, or has run out: the group's deadline is another.
+    case promised(seat: Int)
 }
 
 /// A machine of the cluster: its disk, which survives, and the process that runs on it.
@@ -68,6 +70,10 @@ final class Node {
     var isApplyBusy = false
     var proposals: [UInt64: ProposalUnderWay] = [:]
     var reads: [UInt64: ReadUnderWay] = [:]
+    /// Reads that the core was asked for in the turn under way.
+    var readsAsked: Set<UInt64> = []
+    /// Groups that slept before the ticks of the turn under way.
+    var sleepers: [GroupID] = []
     /// Snapshots made here, by group and name; forgotten with the process.
     var snapshots: [(group: Int, id: SnapshotID, image: MachineSnapshot)] = []
     var nextSequence: UInt64 = 1
@@ -108,6 +114,8 @@ final class Node {
         isApplyBusy = false
         proposals = [:]
         reads = [:]
+        readsAsked = []
+        sleepers = []
         snapshots = []
         alarms = []
         for seat in seats {
@@ -115,6 +123,8 @@ final class Node {
             seat.last = nil
             seat.earlier = nil
             seat.transfer = nil
+            seat.promises = []
+            seat.transferAskedIn = nil
         }
     }
 }
@@ -160,6 +170,10 @@ final class Seat {
     var configuration: Configuration
     /// The snapshot that is being fetched.
     var transfer: SnapshotID?
+    /// Ticks at which what was promised to clients runs out, ascending.
+    var promises: [UInt64] = []
+    /// The term in which somebody last asked it to hand over, as a leader.
+    var transferAskedIn: Term?
 
     init(group: Int, replica: ReplicaID, addressBook: Configuration, machine: any StateMachine) {
         self.group = group

@@ -77,6 +77,7 @@ extension World {
         trace.mix(6, node.number, Int(last.index.rawValue))
         trace.mix(seat.machine.digest)
         checkDigest(seat)
+        notePromises(entries, node, place)
         var sequences: [UInt64] = []
         for answer in answers {
             checkOnce(answer, seat)

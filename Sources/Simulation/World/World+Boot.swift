@@ -6,34 +6,6 @@ import ReplicatedLog
 
 // Starts and stops.
 extension World {
-    /// The groups' first configuration, known to every founder.
-    func found() {
-        let members = nodes[..<founders].map { node in
-            Member(ReplicaID(UInt64(node.number + 1)), node: node.id, zone: node.zone)
-        }
-        let configuration = Configuration(
-            voters: JointConfiguration(incoming: members.map(\.replica)), members: members)
-        if options.isTraced {
-            tracers = specs.map { GroupTracer(group: $0.id, voters: members.map(\.replica)) }
-        }
-        for node in nodes[..<founders] {
-            node.seats = specs.indices.map { group in
-                newSeat(group, replica: ReplicaID(UInt64(node.number + 1)), configuration)
-            }
-        }
-    }
-
-    func newSeat(_ group: Int, replica: ReplicaID, _ addressBook: Configuration) -> Seat {
-        let machine: any StateMachine =
-            switch specs[group].machine {
-            case .registers: RegisterMachine()
-            case .records: RecordMachine(group: specs[group].id)
-            }
-        machine.stop(seed: 0)
-        return Seat(
-            group: group, replica: replica, addressBook: addressBook, machine: machine)
-    }
-
     /// Opens the disk and starts the process, or finds out that it cannot be.
     func start(_ node: Node) {
         node.incarnation += 1

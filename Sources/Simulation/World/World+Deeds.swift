@@ -49,9 +49,7 @@ extension World {
             return true
         case .slowDisk:
             guard let node = pickRunning() else { return false }
-            node.syncDelay = deedChance.skewed(2_000...400_000)
-            schedule(
-                .mend(.diskSpeed(node: node.number)), in: deedChance.skewed(100_000...4_000_000))
+            slowDown(node, by: 2_000...400_000)
             return true
         case .fullDisk: return fillDisk()
         case .logError:
@@ -99,6 +97,11 @@ extension World {
         // Often a leader is alone: nobody tells it that it leads no more.
         if deedChance.below(3) == 0, let alone = leader(of: deedChance.below(specs.count)) {
             sides = nodes.map { $0 === alone.node ? 0 : 1 }
+            // What it writes meanwhile may be replaced before it is synced.
+            if profile.enables(.slowDisk) && deedChance.below(2) == 0 {
+                slowDown(alone.node, by: 200_000...1_500_000)
+                injected(.slowDisk)
+            }
         }
         var links: [(from: Int, to: Int)] = []
         for a in nodes.indices {
@@ -148,6 +151,11 @@ extension World {
         node.isFull = false
         node.device.setFull(false)
         for seat in node.seats { (seat.machine as? RecordMachine)?.engine.freeSpace() }
+    }
+
+    private func slowDown(_ node: Node, by delay: ClosedRange<UInt64>) {
+        node.syncDelay = deedChance.skewed(delay)
+        schedule(.mend(.diskSpeed(node: node.number)), in: deedChance.skewed(100_000...4_000_000))
     }
 
     private func failEngine() -> Bool {

@@ -95,7 +95,7 @@ extension World {
             changes = [.setVoter(new), .remove(voter)]
         default:
             let rule = ZoneRule(
-                zonesMin: UInt8(deedChance.below(3)), isOverridden: deedChance.below(4) == 0)
+                zonesMin: UInt8(deedChance.below(4)), isOverridden: deedChance.below(4) == 0)
             changes.append(.setZoneRule(rule))
         }
         let leave = deedChance.pick([LeaveMode.automatic, .implicit, .explicit])
@@ -114,7 +114,7 @@ extension World {
         }
         guard !free.isEmpty else { return nil }
         let node = deedChance.pick(free)
-        let isWitness = deedChance.below(8) == 0 && specs[group].machine == .registers
+        let isWitness = deedChance.below(5) == 0 && specs[group].machine == .registers
         guard let seat = addSeat(node, group, configuration, isWitness: isWitness) else {
             return nil
         }

@@ -15,7 +15,7 @@ struct Progress {
 extension World {
     /// Microseconds of virtual time within which a healed cluster must work again.
     static var progressBound: UInt64 { 30_000_000 }
-    private var progressInterval: UInt64 { 100_000 }
+    static var progressInterval: UInt64 { 100_000 }
 
     func beginHurting() {
         isHurting = true
@@ -45,6 +45,7 @@ extension World {
         isHurting = false
         profile = .quiet
         healedAt = now
+        settledAt = max(now, network.lastArrival.max() ?? now)
         trace.note(now, "healing")
         network.mendAll()
         for node in nodes {
@@ -63,19 +64,23 @@ extension World {
             }
         }
         progress = Progress(target: specs.map { _ in nil })
-        schedule(.progress, in: progressInterval)
+        isQuiet = true
+        isWorking = false
+        schedule(.progress, in: Self.progressInterval)
     }
 
     /// Each group leads, commits, applies everywhere, answers reads, and its replicas are equal.
     func checkProgress() {
-        if now > healedAt + 1_500_000 { isWorking = false }
+        if isQuiet {
+            guard endQuiet() else { return schedule(.progress, in: Self.progressInterval) }
+        }
+        if now > worksUntil { isWorking = false }
         progress.waits = []
         repairAsOperator()
         for group in specs.indices { demand(group) }
         if progress.waits.isEmpty && clients.allSatisfy({ $0.current == nil }) {
             trace.note(now, "healed after \(now - healedAt) µs")
-            cyclesLeft -= 1
-            if cyclesLeft > 0 { beginHurting() }
+            if !beginDrill() { endCycle() }
             return
         }
         guard now - healedAt <= Self.progressBound else {
@@ -84,7 +89,12 @@ extension World {
                     + progress.waits.joined(separator: "; "))
             return
         }
-        schedule(.progress, in: progressInterval)
+        schedule(.progress, in: Self.progressInterval)
+    }
+
+    func endCycle() {
+        cyclesLeft -= 1
+        if cyclesLeft > 0 { beginHurting() }
     }
 
     private func wait(_ what: String) { progress.waits.append(what) }

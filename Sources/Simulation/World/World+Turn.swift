@@ -9,6 +9,7 @@ extension World {
         let interval = tickInterval(node)
         // A pause must not be made up for in one burst.
         var ticks = 0
+        node.sleepers = sleepers(node)
         while now >= node.nextTick, ticks < 3 {
             let clock = monotonic(node)
             tell(node) { $0.ticked(now: clock) }
@@ -35,7 +36,10 @@ extension World {
     /// it.
     func tell(_ node: Node, _ event: (inout MultiRaft) -> Void) {
         guard node.core != nil else { return }
+        let leases = leasesHeld(node)
+        let reading = node.lastReading
         event(&node.core!)
+        noteForfeits(leases, node, at: reading)
         if options.isTraced { traceSteps(node) }
         for seat in node.seats where seat.isRunning { look(node, seat) }
     }
@@ -66,13 +70,18 @@ extension World {
         case .read(let seat, let token, let deadline):
             let id = spec(node.seats[seat]).id
             tell(node) { $0.read(token, of: id, deadline: deadline) }
+            node.readsAsked.insert(token)
         case .configure(let seat, let request):
             change(node, node.seats[seat], request)
         case .transfer(let seat, let target):
             let id = spec(node.seats[seat]).id
             var outcome: TransferOutcome?
             tell(node) { outcome = $0.transfer(id, to: target) }
-            if case .begun? = outcome { injected(.transfer) }
+            if case .begun? = outcome {
+                injected(.transfer)
+                node.seats[seat].transferAskedIn = node.core?.group(id)?.term
+            }
+        case .promised(let seat): setDeadline(node, node.seats[seat])
         }
     }
 
@@ -84,6 +93,8 @@ extension World {
         tell(node) { done = $0.endTurn(now: clock, wallClock: wall) }
         guard let effects = done else { return }
         checkTurn(node, effects)
+        checkDeadlines(effects, node, sleepers: node.sleepers)
+        node.sleepers = []
         send(effects.outgoing, from: node)
         if let append = effects.append {
             node.logQueue.append(append)
@@ -95,6 +106,7 @@ extension World {
             }
         }
         performReads(effects, node)
+        node.readsAsked = []
         performSnapshots(effects, node)
         for failed in effects.proposalsFailed {
             guard let proposal = node.proposals.removeValue(forKey: failed.id) else { continue }
@@ -105,6 +117,7 @@ extension World {
             guard let place = node.place(of: quarantine.group, specs) else { continue }
             quarantined(node, node.seats[place], quarantine.value)
         }
+        notePaths(of: effects.alarms)
         for change in effects.alarms { node.note(change) }
         for change in effects.configurationChanges {
             trace.note(
@@ -129,6 +142,7 @@ extension World {
             guard let place = node.place(of: ready.group, specs) else { continue }
             for token in ready.value {
                 guard let read = node.reads.removeValue(forKey: token) else { continue }
+                noteLeaseRead(token, node.seats[place], node)
                 answerRead(node, node.seats[place], read)
                 if !node.isUp { return }
             }

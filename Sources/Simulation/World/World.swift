@@ -56,11 +56,20 @@ final class World {
     var isHurting = false
     var cyclesLeft: Int
     var healedAt: UInt64 = 0
+    /// When the network has delivered what was under way at the healing: links that keep their order
+    /// hold back what follows a message that was delayed.
+    var settledAt: UInt64 = 0
+    /// Nobody asks for anything until groups have found leaders by themselves.
+    var isQuiet = false
+    /// From when on clients have stopped after a healing.
+    var worksUntil: UInt64 = 0
+    var drill: Drill?
     var progress = Progress()
 
     var nodes: [Node] = []
     /// How many of the nodes found the groups; the others may join.
     let founders: Int
+    let founding: Founding
     var network: Network
     var clients: [Client] = []
     var keyHistory = KeyHistory()
@@ -100,6 +109,11 @@ final class World {
             ]
         let drawnFounders = shape.pick([3, 3, 3, 5])
         founders = stage?.founders ?? drawnFounders
+        var foundingChance = Chance(seed: options.seed, stream: 6)
+        founding =
+            stage == nil && !options.isTraced
+            ? Founding(founders: drawnFounders, chance: &foundingChance)
+            : Founding(alike: stage?.founders ?? drawnFounders)
         let drawn = Self.settings(&shape)
         settings = stage?.settings ?? (options.isTraced ? TraceRestriction.restrict(drawn) : drawn)
         coreSettings = MultiRaftSettings(
@@ -110,7 +124,7 @@ final class World {
         let count = stage?.founders ?? founders + 2
         network = Network(nodes: count)
         for number in 0..<count {
-            nodes.append(Node(number: number, zone: ZoneID(UInt64(number % 3 + 1))))
+            nodes.append(Node(number: number, zone: founding.zone(of: number)))
         }
         found()
         let clientCount = isStaged ? 0 : 3 + shape.below(6)
@@ -221,6 +235,7 @@ final class World {
         case .mend(let mending): mend(mending)
         case .heal: heal()
         case .progress: checkProgress()
+        case .drill: goOnWithDrill()
         }
     }
 }
