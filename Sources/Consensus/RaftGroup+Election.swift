@@ -12,7 +12,7 @@ extension RaftGroup {
     mutating func followerTicked() {
         electionElapsed += 1
         if electionElapsed >= electionWait {
-            if mayCampaign && standing == .trusted && !keepsPromise && log.damage.isEmpty {
+            if mayCampaign && standing == .trusted && !keepsPromise && !isHinderedByDamage {
                 preCampaign()
             } else {
                 // It waits; it only stops naming a leader that is gone.

@@ -98,7 +98,7 @@ extension RaftGroup {
             let known = end
         #endif
         log.commit(through: max(log.commitIndex, min(request.commitIndex, known)))
-        let intact = log.acknowledgeable(through: end)
+        let intact = acknowledgeable(through: end)
         #if PlantedBugs
             if PlantedBug.active == .acknowledgesBeforeTheSync {
                 return sendNow(.appendResponse(.accepted(matchIndex: intact)), to: leader)

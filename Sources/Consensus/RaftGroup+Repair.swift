@@ -35,7 +35,7 @@ extension RaftGroup {
                 supply(log.cache[index])
                 index = index.next
             }
-            if candidacy != nil { becomeFollower(term: term, leader: nil) }
+            if candidacy != nil && isHinderedByDamage { becomeFollower(term: term, leader: nil) }
             askForEntries()
         }
         return finishEvent()
@@ -74,6 +74,7 @@ extension RaftGroup {
             repair.alarmed = first...last
             effects.alarms.append(.raised(.entriesDamaged(first: first, through: last)))
         }
+        guard settings.makesSnapshots else { return }
         // Nobody may have them any more because everyone has them in its state.
         dropSettledDamage()
         if let left = log.damage.wanted.first?.lowerBound { searchSnapshot(atLeast: left) }

@@ -57,6 +57,6 @@ extension RaftGroup {
         broken.unless(
             isApart && inLog && ranges.count <= Damage.rangesMax, 32,
             "\(damage) in a log \(firstIndex)...\(lastIndex)")
-        broken.unless(candidacy == nil, 32, "\(role) with \(damage)")
+        broken.unless(candidacy == nil || !isHinderedByDamage, 32, "\(role) with \(damage)")
     }
 }

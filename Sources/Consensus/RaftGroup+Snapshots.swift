@@ -35,8 +35,8 @@ extension RaftGroup {
             return
         }
         if minIndex <= log.commitIndex && !log.needsSnapshot {
-            dropSettledDamage()
-            let reach = log.acknowledgeable(through: log.commitIndex)
+            if settings.makesSnapshots { dropSettledDamage() }
+            let reach = acknowledgeable(through: log.commitIndex)
             if reach >= minIndex {
                 // The leader's guess was too low, or is old.
                 if leaderTerm == term && leader == self.leader {
@@ -229,7 +229,7 @@ extension RaftGroup {
         if let leader, leader != replica {
             sendWhenDurable(
                 .appendResponse(
-                    .accepted(matchIndex: log.acknowledgeable(through: metadata.index))),
+                    .accepted(matchIndex: acknowledgeable(through: metadata.index))),
                 to: leader)
         }
     }

@@ -113,7 +113,7 @@ extension RaftGroup {
             return
         }
         // Whoever has not heard the leader in this term will be told again.
-        guard leader == peer, mayCampaign, standing == .trusted, log.damage.isEmpty else {
+        guard leader == peer, mayCampaign, standing == .trusted, !isHinderedByDamage else {
             return
         }
         campaign(isTransfer: true)

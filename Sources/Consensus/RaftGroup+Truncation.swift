@@ -34,6 +34,7 @@ extension RaftGroup {
     }
 
     private var removableIndex: LogIndex {
+        guard settings.makesSnapshots else { return .zero }
         let settled = settledIndex
         var removable = settled.back(settings.entriesKept)
         guard let led = leadership else { return removable }

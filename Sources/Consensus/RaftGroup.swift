@@ -49,7 +49,7 @@ import Primitives
 /// 31. A snapshot that may be installed any moment takes nothing back: nothing is handed out from its
 ///    place on. It is looked for with at least one source in turn.
 /// 32. Damaged entries are in the log and durable; their ranges are apart and bounded. Nobody with
-///    damage campaigns.
+///    damage campaigns, but for damage to what is applied in a log that is kept whole.
 /// 33. Leader: whoever needs a snapshot needs entries that have gone from the log.
 ///
 /// Between an earlier moment and a later one:

@@ -2,15 +2,6 @@ import Primitives
 
 // What a log may promise and give away while some of its entries cannot be read.
 extension RaftLog {
-    /// Up to where, of what is being made durable, a leader may rely on this replica.
-    func acknowledgeable(through index: LogIndex) -> LogIndex {
-        #if PlantedBugs
-            if PlantedBug.active == .damagedEntryAcknowledged { return index }
-        #endif
-        guard let lost = damage.wanted.first?.lowerBound else { return index }
-        return min(index, lost.previous)
-    }
-
     /// What a leader may count of its own log. Damage to what is committed already takes nothing
     /// from what comes behind it.
     var countedIndex: LogIndex {

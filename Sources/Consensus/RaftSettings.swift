@@ -34,6 +34,10 @@ package struct RaftSettings: Hashable, Sendable {
     /// Linearizable reads that may wait at this replica for their index, its own tokens and batches
     /// forwarded by followers together. Above it a read is refused with `tooManyReads`.
     package var maxPendingReads: Int
+    /// Whether the state machine makes snapshots of itself. Where it makes none, entries are the only way
+    /// from one replica to another, and the log is kept whole: nothing of its front goes, and the three
+    /// settings that follow mean nothing.
+    package var makesSnapshots: Bool
     /// Entries behind the state machine's durable state that the log keeps for followers that are
     /// behind. Those further behind get a snapshot.
     package var entriesKept: Int
@@ -63,6 +67,7 @@ package struct RaftSettings: Hashable, Sendable {
         maxHandoutBytes: Int = 4 << 20,
         maxHandoutsInFlight: Int = 4,
         maxPendingReads: Int = 16_384,
+        makesSnapshots: Bool = true,
         entriesKept: Int = 10_000,
         entriesKeptForFollowers: Int = 100_000,
         truncationBatch: Int = 1_000,
@@ -95,6 +100,7 @@ package struct RaftSettings: Hashable, Sendable {
         self.maxHandoutBytes = maxHandoutBytes
         self.maxHandoutsInFlight = maxHandoutsInFlight
         self.maxPendingReads = maxPendingReads
+        self.makesSnapshots = makesSnapshots
         self.entriesKept = entriesKept
         self.entriesKeptForFollowers = entriesKeptForFollowers
         self.truncationBatch = truncationBatch

@@ -138,8 +138,9 @@ final class ConsensusLoop {
         }
     }
 
-    /// The state machine makes no snapshots of a group yet. Since the log is never truncated, no
-    /// replica should need one; who asks all the same is told that it cannot be had.
+    /// The state machine makes no snapshots of a group yet. Since the log is kept whole
+    /// (`RaftSettings.makesSnapshots`), no replica should need one; who asks all the same is told that
+    /// it cannot be had.
     private func refuseSnapshots(_ effects: NodeEffects) {
         for request in effects.snapshotRequests {
             environment.logger.error(

@@ -19,6 +19,7 @@ extension Node {
         return RaftSettings(
             electionTimeoutTicks: timeout, heartbeatTicks: ticksPerHeartbeat,
             maxEntryBytes: NodeLimits.commandBytes,
+            makesSnapshots: false,
             hibernationTicks: timeoutsUntilSleep * timeout)
     }
 

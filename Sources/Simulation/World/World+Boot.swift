@@ -106,7 +106,7 @@ extension World {
         if restored.appliedIndex < recovered.lastIndex { reach(.stateBehindLog) }
         do throws(RestoreFailure) {
             return try RaftGroup(
-                group: spec(seat).id, replica: seat.replica, settings: settings,
+                group: spec(seat).id, replica: seat.replica, settings: raftSettings(seat),
                 restored: restored, seed: timeChance.word())
         } catch {
             // A disk that has lost something without knowing it may contradict itself: such a replica

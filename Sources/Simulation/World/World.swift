@@ -152,6 +152,12 @@ final class World {
 
     func spec(_ seat: Seat) -> GroupSpec { specs[seat.group] }
 
+    func raftSettings(_ seat: Seat) -> RaftSettings {
+        var own = settings
+        own.makesSnapshots = spec(seat).machine == .registers
+        return own
+    }
+
     // MARK: The run
 
     func run() -> Report {

@@ -1,0 +1,32 @@
+import Primitives
+
+// Damage in a log that is kept whole (`RaftSettings.makesSnapshots`). It is not cut off: those whose
+// state is lost, and new members, have nothing but entries to go by, and somebody who cannot be heard
+// now may have the contents. But what the state machine has applied is committed, so damage
+// there takes nothing from a vote or a promise of what comes behind it: a leader counts itself in the
+// same way (`RaftLog.countedIndex`). Such a replica campaigns, acknowledges, and goes on asking.
+extension RaftGroup {
+    /// Damage up to here keeps this replica from nothing but giving these entries away.
+    private var toleratedIndex: LogIndex {
+        // An entry that nobody has read may be a configuration.
+        guard !settings.makesSnapshots, !configurationsMayLack, !log.needsSnapshot else {
+            return .zero
+        }
+        return log.appliedIndex
+    }
+
+    /// Whether damage keeps this replica from campaigning.
+    var isHinderedByDamage: Bool { log.damage.first(from: toleratedIndex.next) != nil }
+
+    /// Up to where, of what is being made durable, a leader may rely on this replica.
+    func acknowledgeable(through index: LogIndex) -> LogIndex {
+        #if PlantedBugs
+            if PlantedBug.active == .damagedEntryAcknowledged { return index }
+        #endif
+        let tolerated = toleratedIndex
+        guard let lost = log.damage.wanted.first(where: { $0.upperBound > tolerated }) else {
+            return index
+        }
+        return min(index, max(lost.lowerBound.previous, tolerated))
+    }
+}
