@@ -60,7 +60,7 @@ extension RaftGroup {
             let last = log.damage.wanted.last?.upperBound
         else {
             if log.damage.isEmpty {
-                configurationsMayLack = false
+                unread = UnreadConfigurations()
                 if let alarmed = repair.alarmed { lowerDamageAlarm(alarmed) }
             }
             repair.ticksWithoutProgress = 0
@@ -87,11 +87,17 @@ extension RaftGroup {
     }
 
     /// Damage behind the state machine's durable state is nothing that this replica needs: the log's
-    /// front goes. What a follower misses then, it gets as a snapshot.
+    /// front goes. What a follower misses then, it gets as a snapshot. The log's beginning names the
+    /// configuration in force there: where the last damaged entry may be one that nobody has read, the
+    /// log begins behind a later one that is known, or with it.
     mutating func dropSettledDamage() {
         let settled = settledIndex
         let behind = log.damage.wanted.compactMap { $0.part(below: settled.next) }
-        if let last = behind.last?.upperBound { truncateLog(through: last) }
+        for end in behind.reversed().map(\.upperBound) {
+            if knowsConfiguration(at: end) { return truncateLog(through: end) }
+            let later = configurations.first { $0.index > end && $0.index <= settled }
+            if let later { return truncateLog(through: later.index) }
+        }
     }
 
     // MARK: What others have lost

@@ -11,7 +11,6 @@ package struct MatrixOutcome: Sendable {
     /// in the way.
     package var isUncertain = false
     package var isHealed = false
-    package var gaps: [MatrixGap] = []
     package var problems: [String] = []
     package var trace: [String] = []
 }
@@ -45,8 +44,7 @@ struct MatrixTrial {
     }
 
     func run(traceLines: Int = 0) throws(MatrixMistake) -> MatrixOutcome {
-        var outcome = MatrixOutcome(cell: cell, expected: models.map(isExpected))
-        outcome.gaps = models.compactMap(\.gap)
+        var outcome = MatrixOutcome(cell: cell, expected: models.map(\.isAvailable))
         outcome.isUncertain = models.contains { $0.isPromised && !$0.isAvailable }
         let world = try scene.world(seed: 7, traceLines: traceLines)
         for harm in harms { try harm.apply(cell, to: world, scene) }
@@ -61,13 +59,13 @@ struct MatrixTrial {
             world.schedule(
                 .start(node: node.number, life: node.life), in: 1_000 * UInt64(node.number + 1))
         }
-        for (group, model) in models.enumerated() where isExpected(model) {
+        for (group, model) in models.enumerated() where model.isAvailable {
             if let problem = serve(world, group, model) { outcome.problems.append(problem) }
         }
-        for (group, model) in models.enumerated() where !isExpected(model) {
+        for (group, model) in models.enumerated() where !model.isAvailable {
             if let problem = block(world, group, model) { outcome.problems.append(problem) }
         }
-        if outcome.problems.isEmpty, models.contains(where: { !isExpected($0) }) {
+        if outcome.problems.isEmpty, models.contains(where: { !$0.isAvailable }) {
             outcome.isHealed = try heal(world, &outcome)
         }
         if world.report.failures.isEmpty, outcome.problems.isEmpty { world.checkHistories() }
@@ -75,8 +73,6 @@ struct MatrixTrial {
         outcome.trace = world.trace.text
         return outcome
     }
-
-    private func isExpected(_ model: MatrixModel) -> Bool { model.isAvailable && model.gap == nil }
 
     // MARK: Available
 
@@ -128,7 +124,6 @@ struct MatrixTrial {
         let end = world.now + Self.blockedFor
         while world.now < end, world.report.failures.isEmpty {
             if write(world, group) {
-                if let gap = model.gap { return "the gap \(gap.rawValue) is closed" }
                 return
                     "group \(group + 1) takes a write, and something is gone that may be committed"
             }
@@ -182,7 +177,7 @@ struct MatrixTrial {
 
     private func isAvailable(_ cell: MatrixCell, _ harms: [MatrixHarm]) -> Bool {
         MatrixScene.specs.indices.allSatisfy {
-            isExpected(MatrixModel(cell, $0, harms, scene, maps))
+            MatrixModel(cell, $0, harms, scene, maps).isAvailable
         }
     }
 
