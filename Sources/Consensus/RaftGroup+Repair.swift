@@ -91,6 +91,8 @@ extension RaftGroup {
     /// configuration in force there: where the last damaged entry may be one that nobody has read, the
     /// log begins behind a later one that is known, or with it.
     mutating func dropSettledDamage() {
+        // A witness has no contents to give, and needs but the place of a state.
+        guard makesSnapshots || isWitness else { return }
         let settled = settledIndex
         let behind = log.damage.wanted.compactMap { $0.part(below: settled.next) }
         for end in behind.reversed().map(\.upperBound) {

@@ -72,6 +72,8 @@ package struct RaftGroup: Sendable {
     var announcedConfiguration: ConfigurationEntry
     /// Stores no commands, leads never (`Member.isWitness`).
     package let isWitness: Bool
+    /// What the state covers can be handed on (`RestoredState.makesSnapshots`).
+    let makesSnapshots: Bool
     var zoneAlarms = ZoneAlarms()
 
     package internal(set) var term: Term
@@ -189,6 +191,7 @@ package struct RaftGroup: Sendable {
         let voteIsUnknown = restored.voteIsUnknown || term > restored.hardState.term
         vote = voteIsUnknown ? replica : restored.hardState.vote
         unread = UnreadConfigurations(log.damage, restored)
+        makesSnapshots = restored.makesSnapshots
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)
         var startGenerator = SeededGenerator(seed: ~seed)

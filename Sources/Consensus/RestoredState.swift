@@ -32,6 +32,9 @@ package struct RestoredState: Hashable, Sendable {
     /// The state machine's state is gone or damaged: `appliedIndex` is what it had been, or zero,
     /// and a snapshot takes its place unless the log still begins with entry 1.
     package var stateIsLost = false
+    /// The state machine makes and takes snapshots. Without them a log is the only way by which an
+    /// entry reaches who lacks it, and damage is not cut off though the state covers it.
+    package var makesSnapshots = true
     /// The snapshot that the state machine was last made of, as `Effects.snapshotFetch` named it. When
     /// a crash came between its installation and the log's new beginning, the log begins anew now;
     /// without it such a replica could not be told from one whose log was lost, or would take what

@@ -92,6 +92,8 @@ extension RestoredState {
         damaged = group.damaged
         voteIsUnknown = group.voteIsUnknown
         logIsUntrusted = group.isUntrusted
+        // There are none of a group yet (`ConsensusLoop.refuseSnapshots`).
+        makesSnapshots = false
     }
 
     /// What the state machine remembers of the entries that it stands for.

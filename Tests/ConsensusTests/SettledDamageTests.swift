@@ -123,6 +123,25 @@ import Testing
         #expect(cluster.checker.violations == [])
     }
 
+    /// Where no state can be handed on, an entry that is lost here may be needed from here: it comes
+    /// back, and is not cut off though all that are up have it in their states.
+    @Test func aLogWithoutSnapshotsIsNotCut() {
+        let cluster = cluster()
+        for id in 1...3 { cluster[id].snapshots.makesNone = true }
+        for id in 1...2 { cluster.damage(id, 4) }
+        for id in 1...2 { cluster.start(id) }
+        cluster.tickAll(times: Self.patience)
+        #expect(cluster.leaders == [])
+        #expect(cluster.running.allSatisfy { cluster.raft($0).firstIndex == LogIndex(1) })
+        #expect(
+            cluster[1].alarms == [
+                .raised(.entriesDamaged(first: LogIndex(4), through: LogIndex(4)))
+            ])
+        cluster.start(3)
+        goesOn(cluster)
+        #expect(cluster.ids.allSatisfy { cluster.raft($0).firstIndex == LogIndex(1) })
+    }
+
     /// Its log is the longest of those that are up, and what it has lost the other has cut off.
     @Test func theOnlyOneThatCanWinHasLostWhatAllOthersHaveCutOff() {
         var settings = Self.settings

@@ -16,6 +16,7 @@ struct SnapshotShell {
     var isStuck = false
     /// The state machine does not remember the configuration, as one that another program made.
     var forgetsConfigurations = false
+    var makesNone = false
     /// Rot was found since the start: acknowledgements that were under way say more than is left.
     var foundRot = false
 }
@@ -27,6 +28,7 @@ extension Cluster {
         restored.installedSnapshot = self[id].snapshots.installed
         self[id].snapshots.foundRot = false
         restored.appliedTimestamp = self[id].applied.map(\.timestamp).max() ?? .zero
+        restored.makesSnapshots = !self[id].snapshots.makesNone
         if !self[id].snapshots.forgetsConfigurations {
             restored.appliedConfiguration = stateConfiguration(id)
         }

@@ -1,6 +1,16 @@
 import Primitives
 import ReplicatedLog
 
+/// Where the product does less than is promised, as far as is known: cells of the matrix in which it is
+/// expected to be blocked although the model is available. When one is closed, the matrix fails until
+/// the case is gone from here and from docs/replica-recovery.md.
+package enum MatrixGap: String, CaseIterable, Hashable, Sendable {
+    /// In a group whose state machine makes no snapshots, every live replica has lost the content of
+    /// an entry that all of them have in their states. They could go on; but their logs would begin
+    /// behind it, and nothing could bring up a replica that is down and lacks it, or a new one.
+    case logThatMustStayWhole
+}
+
 /// What is left of the replicas of one group, and what must therefore be possible: worked out from
 /// the documents (docs/formats/log-segment.md "Salvage", docs/replica-recovery.md), and with none of
 /// the product's code.
@@ -40,28 +50,47 @@ struct MatrixModel {
     /// As promised; but an entry that no replica can read, and that may have been committed as far
     /// as those can tell that are live, stands in the way too. Nobody may lead without it, and who
     /// has its name cannot send it. (Alagappan et al., FAST '18, section 3.4.3: the leader waits.)
-    var isAvailable: Bool { counted.count >= quorum && counted.contains(where: canLead) }
+    var isAvailable: Bool { isAvailable(reading: .logsAndStates) }
+
+    /// What the product is known not to do yet, though it could.
+    var gap: MatrixGap? {
+        isAvailable && !isAvailable(reading: .logsWithoutSnapshots) ? .logThatMustStayWhole : nil
+    }
+
+    private enum Reading {
+        /// An entry is at hand in a log, or in a state.
+        case logsAndStates
+        /// As `logsAndStates`, but a state that cannot be handed on stands for no entry.
+        case logsWithoutSnapshots
+    }
+
+    private func isAvailable(reading: Reading) -> Bool {
+        counted.count >= quorum && counted.contains { canLead($0, reading) }
+    }
 
     /// Replicas that must serve once the group does.
     func mustServe(_ number: Int) -> Bool { replicas[number].isLive && replicas[number].isTrusted }
 
-    private func canLead(_ candidate: Replica) -> Bool {
+    private func canLead(_ candidate: Replica, _ reading: Reading) -> Bool {
         let end = (candidate.ledger.lastTerm, candidate.ledger.lastIndex)
         let votes = counted.count { ($0.ledger.lastTerm, $0.ledger.lastIndex) <= end }
         guard votes >= quorum else { return false }
         var index = candidate.ledger.base.next
         while index <= candidate.ledger.lastIndex {
-            guard isCovered(index, candidate.ledger.term(at: index)!) else { return false }
+            guard isCovered(index, candidate.ledger.term(at: index)!, reading) else { return false }
             index = index.next
         }
         let first = candidate.ledger.base
         return first == .zero || counted.contains { $0.state >= first }
     }
 
-    private func isCovered(_ index: LogIndex, _ term: Term) -> Bool {
+    private func isCovered(
+        _ index: LogIndex, _ term: Term, _ reading: Reading = .logsAndStates
+    ) -> Bool {
         if counted.contains(where: { $0.holds(index, term) }) { return true }
         func gives(_ replica: Replica) -> Bool { replica.state >= index }
-        return makesSnapshots ? counted.contains(where: gives) : counted.allSatisfy(gives)
+        if makesSnapshots { return counted.contains(where: gives) }
+        return reading == .logsAndStates && counted.allSatisfy(gives)
     }
 }
 

@@ -11,6 +11,7 @@ package struct MatrixOutcome: Sendable {
     /// in the way.
     package var isUncertain = false
     package var isHealed = false
+    package var gaps: [MatrixGap] = []
     package var problems: [String] = []
     package var trace: [String] = []
 }
@@ -44,7 +45,8 @@ struct MatrixTrial {
     }
 
     func run(traceLines: Int = 0) throws(MatrixMistake) -> MatrixOutcome {
-        var outcome = MatrixOutcome(cell: cell, expected: models.map(\.isAvailable))
+        var outcome = MatrixOutcome(cell: cell, expected: models.map(isExpected))
+        outcome.gaps = models.compactMap(\.gap)
         outcome.isUncertain = models.contains { $0.isPromised && !$0.isAvailable }
         let world = try scene.world(seed: 7, traceLines: traceLines)
         for harm in harms { try harm.apply(cell, to: world, scene) }
@@ -59,13 +61,13 @@ struct MatrixTrial {
             world.schedule(
                 .start(node: node.number, life: node.life), in: 1_000 * UInt64(node.number + 1))
         }
-        for (group, model) in models.enumerated() where model.isAvailable {
+        for (group, model) in models.enumerated() where isExpected(model) {
             if let problem = serve(world, group, model) { outcome.problems.append(problem) }
         }
-        for (group, model) in models.enumerated() where !model.isAvailable {
+        for (group, model) in models.enumerated() where !isExpected(model) {
             if let problem = block(world, group, model) { outcome.problems.append(problem) }
         }
-        if outcome.problems.isEmpty, models.contains(where: { !$0.isAvailable }) {
+        if outcome.problems.isEmpty, models.contains(where: { !isExpected($0) }) {
             outcome.isHealed = try heal(world, &outcome)
         }
         if world.report.failures.isEmpty, outcome.problems.isEmpty { world.checkHistories() }
@@ -73,6 +75,8 @@ struct MatrixTrial {
         outcome.trace = world.trace.text
         return outcome
     }
+
+    private func isExpected(_ model: MatrixModel) -> Bool { model.isAvailable && model.gap == nil }
 
     // MARK: Available
 
@@ -124,6 +128,7 @@ struct MatrixTrial {
         let end = world.now + Self.blockedFor
         while world.now < end, world.report.failures.isEmpty {
             if write(world, group) {
+                if let gap = model.gap { return "the gap \(gap.rawValue) is closed" }
                 return
                     "group \(group + 1) takes a write, and something is gone that may be committed"
             }
@@ -177,7 +182,7 @@ struct MatrixTrial {
 
     private func isAvailable(_ cell: MatrixCell, _ harms: [MatrixHarm]) -> Bool {
         MatrixScene.specs.indices.allSatisfy {
-            MatrixModel(cell, $0, harms, scene, maps).isAvailable
+            isExpected(MatrixModel(cell, $0, harms, scene, maps))
         }
     }
 

@@ -113,6 +113,7 @@ package struct RecoveryMatrix {
             counts.blocked += 1
         }
         if outcome.isUncertain { counts.uncertain += 1 }
+        if !outcome.gaps.isEmpty { counts.gaps += 1 }
         if outcome.isHealed { counts.healed += 1 }
         for problem in outcome.problems { problems.append((outcome.cell, problem)) }
     }
@@ -134,7 +135,8 @@ package struct RecoveryMatrix {
 
     package var summary: String {
         "recovery matrix: \(counts.ran) cells, \(counts.available) available, \(counts.blocked) "
-            + "blocked as expected (\(counts.uncertain) by an entry that may have been committed), "
+            + "blocked as expected (\(counts.uncertain) by an entry that may have been committed, "
+            + "\(counts.gaps) by a known gap), "
             + "\(counts.healed) of those healed, \(counts.empty) without anything to harm, "
             + "\(problems.count) problems"
     }
@@ -146,6 +148,8 @@ package struct MatrixCounts: Hashable, Sendable {
     package var blocked = 0
     package var uncertain = 0
     package var healed = 0
+    /// Blocked cells that ought to be available.
+    package var gaps = 0
     /// Cells whose victims do not all have what was to be harmed.
     package var empty = 0
 
@@ -155,6 +159,7 @@ package struct MatrixCounts: Hashable, Sendable {
         blocked += other.blocked
         uncertain += other.uncertain
         healed += other.healed
+        gaps += other.gaps
         empty += other.empty
     }
 }

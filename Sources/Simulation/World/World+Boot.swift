@@ -196,6 +196,7 @@ extension World {
         state.stateIsLost = seat.mustRebuild
         state.installedSnapshot = seat.installed
         state.isWitness = seat.isWitness
+        state.makesSnapshots = seat.machine is RegisterMachine
         seat.mustRebuild = false
         state.appliedTimestamp = seat.machine.newestTimestamp
         state.appliedConfiguration = ConfigurationEntry(
