@@ -60,7 +60,7 @@ extension RaftGroup {
             let last = log.damage.wanted.last?.upperBound
         else {
             if log.damage.isEmpty {
-                configurationsMayLack = false
+                unread = UnreadConfigurations()
                 if let alarmed = repair.alarmed { lowerDamageAlarm(alarmed) }
             }
             repair.ticksWithoutProgress = 0
@@ -74,10 +74,10 @@ extension RaftGroup {
             repair.alarmed = first...last
             effects.alarms.append(.raised(.entriesDamaged(first: first, through: last)))
         }
-        guard settings.makesSnapshots else { return }
         // Nobody may have them any more because everyone has them in its state.
         dropSettledDamage()
-        if let left = log.damage.wanted.first?.lowerBound { searchSnapshot(atLeast: left) }
+        guard settings.makesSnapshots, let left = log.damage.wanted.first?.lowerBound else { return }
+        searchSnapshot(atLeast: left)
     }
 
     private mutating func lowerDamageAlarm(_ alarmed: ClosedRange<LogIndex>) {
@@ -88,11 +88,19 @@ extension RaftGroup {
     }
 
     /// Damage behind the state machine's durable state is nothing that this replica needs: the log's
-    /// front goes. What a follower misses then, it gets as a snapshot.
+    /// front goes. What a follower misses then, it gets as a snapshot. The log's beginning names the
+    /// configuration in force there: where the last damaged entry may be one that nobody has read, the
+    /// log begins behind a later one that is known, or with it.
     mutating func dropSettledDamage() {
+        // A witness has no contents to give, and needs but the place of a state.
+        guard settings.makesSnapshots || isWitness else { return }
         let settled = settledIndex
         let behind = log.damage.wanted.compactMap { $0.part(below: settled.next) }
-        if let last = behind.last?.upperBound { truncateLog(through: last) }
+        for end in behind.reversed().map(\.upperBound) {
+            if knowsConfiguration(at: end) { return truncateLog(through: end) }
+            let later = configurations.first { $0.index > end && $0.index <= settled }
+            if let later { return truncateLog(through: later.index) }
+        }
     }
 
     // MARK: What others have lost

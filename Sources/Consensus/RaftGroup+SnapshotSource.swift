@@ -24,7 +24,9 @@ extension RaftGroup {
     }
 
     private func metadata(of id: SnapshotID, at index: LogIndex) -> SnapshotMetadata? {
-        guard index > .zero, let term = log.term(at: index) else { return nil }
+        guard index > .zero, let term = log.term(at: index), knowsConfiguration(at: index) else {
+            return nil
+        }
         #if PlantedBugs
             let inForce =
                 PlantedBug.active == .snapshotForgetsConfiguration
@@ -65,9 +67,9 @@ extension RaftGroup {
         }
     }
 
-    /// Whoever has damage that nobody has read yet may not know the configuration.
+    /// Whoever has not read an entry may not know the configuration.
     private var isSnapshotSource: Bool {
-        !isWitness && !log.needsSnapshot && !(configurationsMayLack && !log.damage.isEmpty)
+        !isWitness && !log.needsSnapshot && knowsConfiguration(at: log.appliedIndex)
     }
 
     private mutating func nextSnapshotID() -> SnapshotID {

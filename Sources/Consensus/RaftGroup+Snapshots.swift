@@ -35,7 +35,7 @@ extension RaftGroup {
             return
         }
         if minIndex <= log.commitIndex && !log.needsSnapshot {
-            if settings.makesSnapshots { dropSettledDamage() }
+            dropSettledDamage()
             let reach = acknowledgeable(through: log.commitIndex)
             if reach >= minIndex {
                 // The leader's guess was too low, or is old.
@@ -179,7 +179,7 @@ extension RaftGroup {
             .map(\.replica)
         // A damaged entry may be the configuration that says who they are: then it is whoever has
         // answered this start, or leads. What they have is the same (Log Matching).
-        if configurationsMayLack && !log.damage.isEmpty {
+        if configurationsMayLack {
             let heard = ownStart.answered + (leader.map { [$0] } ?? [])
             members = Configuration.ascending(members + heard).filter { $0 != replica }
         }
@@ -222,7 +222,7 @@ extension RaftGroup {
         log.begin(behind: metadata, keepsSuffix: keepsSuffix)
         configurationsReplaced(by: metadata.configuration)
         for entry in suffix { configurationAppended(entry) }
-        if !keepsSuffix { configurationsMayLack = false }
+        if !keepsSuffix { unread = UnreadConfigurations() }
         work.start = LogStart(
             index: metadata.index, term: metadata.term, timestamp: metadata.timestamp,
             inForce: metadata.configuration, replacesAll: !keepsSuffix)

@@ -12,7 +12,8 @@ extension RaftGroup {
     }
 
     mutating func truncateLog() {
-        let removable = removableIndex
+        // The log's beginning names the configuration in force there.
+        let removable = placeOfKnownConfiguration(atMost: removableIndex)
         guard removable >= log.terms.baseIndex + UInt64(settings.truncationBatch) else { return }
         truncateLog(through: removable)
     }
@@ -26,10 +27,6 @@ extension RaftGroup {
             if PlantedBug.active == .truncatesAheadOfPersisted { settled = log.appliedIndex }
         #endif
         if let making = snapshots.making { settled = min(settled, making.floor) }
-        // An entry that nobody has read may be a configuration, which the log's beginning must name.
-        if configurationsMayLack, let lost = log.damage.first(from: log.firstIndex) {
-            settled = min(settled, lost.previous)
-        }
         return settled
     }
 
@@ -46,6 +43,7 @@ extension RaftGroup {
     }
 
     mutating func truncateLog(through index: LogIndex) {
+        precondition(knowsConfiguration(at: index), "what is in force at \(index) is not known")
         work.start = LogStart(
             index: index, term: log.term(at: index)!,
             timestamp: log.timestamp(through: index), inForce: configurationEntry(at: index),

@@ -46,6 +46,7 @@ import Primitives
 ///     behind which a log that holds it names it.
 /// 30. What the log no longer holds is in the state machine's durable state: `firstIndex - 1 ≤
 ///    persistedIndex`, or a snapshot is needed. It is not beyond the place of a snapshot in making.
+///    It never comes to begin where the configuration in force is not known.
 /// 31. A snapshot that may be installed any moment takes nothing back: nothing is handed out from its
 ///    place on. It is looked for with at least one source in turn.
 /// 32. Damaged entries are in the log and durable; their ranges are apart and bounded. Nobody with
@@ -104,8 +105,8 @@ package struct RaftGroup: Sendable {
     var promisedUntil: UInt64
     var snapshots = SnapshotTraffic()
     var repair = Repair()
-    /// Entries were damaged at the start, and `configurations` may lack those among them.
-    var configurationsMayLack: Bool
+    /// Entries damaged at the start that `configurations` may lack.
+    var unread: UnreadConfigurations
 
     let incarnation: UInt64
     /// Since the start.
@@ -166,7 +167,8 @@ package struct RaftGroup: Sendable {
             throw .logAheadOfTerm(lastTerm: log.lastTerm, term: restored.hardState.term)
         }
         let interrupted = restored.interruptedInstall(of: try LogTerms(restored.log))
-        let configurations = interrupted.map { [$0.configuration] } ?? restored.configurations
+        var configurations = try restored.configurations(lostFrom: log.damage)
+        if let interrupted { configurations = [interrupted.configuration] }
         guard configurations[0].index <= log.firstIndex.previous,
             configurations[configurations.count - 1].index <= log.lastIndex,
             zip(configurations, configurations.dropFirst()).allSatisfy({ $0.index < $1.index })
@@ -188,7 +190,7 @@ package struct RaftGroup: Sendable {
         // keeps it from that: it campaigns in later terms only.
         let voteIsUnknown = restored.voteIsUnknown || term > restored.hardState.term
         vote = voteIsUnknown ? replica : restored.hardState.vote
-        configurationsMayLack = !log.damage.isEmpty
+        unread = UnreadConfigurations(log.damage, restored)
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)
         var startGenerator = SeededGenerator(seed: ~seed)

@@ -55,8 +55,10 @@ struct RaftLog: Sendable {
                 commitIndex: restored.hardState.commitIndex, lastIndex: last)
         }
         cache = EntryCache(nextIndex: last.next)
+        // The entry with the highest stamp may be among those that cannot be read.
         lastTimestamp = max(
-            restored.log.lastTimestamp, restored.installedSnapshot?.timestamp ?? .zero)
+            restored.log.lastTimestamp, restored.installedSnapshot?.timestamp ?? .zero,
+            restored.appliedTimestamp)
         // What was applied, or removed, was committed, whatever the hint says.
         commitIndex = max(
             restored.hardState.commitIndex, restored.appliedIndex, terms.baseIndex)

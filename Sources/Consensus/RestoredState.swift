@@ -11,6 +11,11 @@ package struct RestoredState: Hashable, Sendable {
     /// What the state machine has durably applied; committed entries are handed out from the next.
     /// A log that begins further behind has nothing to hand out before a snapshot has come.
     package var appliedIndex: LogIndex
+    /// The configuration in force at `appliedIndex`, as the state machine remembers it; at index zero
+    /// when it has applied none. Nil when it does not say.
+    package var appliedConfiguration: ConfigurationEntry?
+    /// At or above the stamps of all that is applied.
+    package var appliedTimestamp: HybridTimestamp = .zero
     /// Counts this replica's starts, strictly rising.
     package var incarnation: UInt64
     /// What this replica remembers of others.
@@ -18,7 +23,7 @@ package struct RestoredState: Hashable, Sendable {
     /// Some of that is lost: of a replica there may be no record, or an earlier one.
     package var peersAreIncomplete = false
     /// Entries whose contents the log has lost; their terms are known. Ascending, apart. Among them
-    /// may be configurations, which `configurations` then lacks.
+    /// may be configurations, which `configurations` then lacks (`UnreadConfigurations`).
     package var damaged: [ClosedRange<LogIndex>] = []
     /// The vote of `hardState.term` is lost: it counts as given to somebody else.
     package var voteIsUnknown = false

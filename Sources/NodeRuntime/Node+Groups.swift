@@ -37,11 +37,14 @@ extension Node {
         var groups: [RaftGroup] = []
         for group in groupIDs + idle {
             do {
-                let restored = try RestoredState(
+                var restored = try RestoredState(
                     group: recovered[group] ?? RecoveredGroup(group: group),
                     bootstrap: Configuration(voters: voters),
                     appliedIndex: stores[group]?.appliedIndex ?? .zero,
                     incarnation: directory.identity.incarnation)
+                if let store = stores[group] {
+                    try restored.takeState(of: store, bootstrap: Configuration(voters: voters))
+                }
                 groups.append(
                     try RaftGroup(
                         group: group, replica: replica, settings: settings, restored: restored,
@@ -90,5 +93,16 @@ extension RestoredState {
         damaged = group.damaged
         voteIsUnknown = group.voteIsUnknown
         logIsUntrusted = group.isUntrusted
+    }
+
+    /// What the state machine remembers of the entries that it stands for.
+    mutating func takeState(
+        of store: RecordStore, bootstrap: Configuration
+    ) throws(DecodingFailure) {
+        appliedTimestamp = store.newestTimestamp
+        appliedConfiguration = ConfigurationEntry(index: .zero, configuration: bootstrap)
+        guard let known = store.configuration else { return }
+        appliedConfiguration = ConfigurationEntry(
+            index: known.index, configuration: try Configuration(decoding: known.encoded))
     }
 }

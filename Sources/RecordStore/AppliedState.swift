@@ -13,6 +13,11 @@ struct AppliedState: Hashable, Sendable {
     /// Of all entries applied and all rows restored.
     var newestTimestamp = HybridTimestamp.zero
     var digest = EffectDigest()
+    /// The configuration in force at `appliedIndex` and its entry, as it stands there; zero and empty
+    /// when none has been applied. With it the state stands for every entry up to there, should the
+    /// log lose one.
+    var configurationIndex = LogIndex.zero
+    var configuration: Bytes = []
     var restore: RestoreState?
 
     /// Reads and writes are refused with it while a restore has begun and not been activated.
@@ -44,7 +49,7 @@ struct RestoreState: Hashable, Sendable {
 }
 
 extension AppliedState {
-    static let formatVersion: UInt8 = 1
+    static let formatVersion: UInt8 = 2
 
     func encode(group: GroupID) -> Bytes {
         var writer = ByteWriter(reserving: 96)
@@ -56,6 +61,8 @@ extension AppliedState {
         writer.writeVarint(UInt64(bitPattern: compactRevision.rawValue))
         writer.writeTimestamp(newestTimestamp)
         writer.write(digest.value)
+        writer.writeVarint(configurationIndex.rawValue)
+        writer.writeLengthPrefixed(configuration)
         writer.write(restore?.progress.phase.rawValue ?? 0)
         if let restore { restore.encode(into: &writer) }
         var crc = CRC32C()
@@ -93,6 +100,8 @@ extension AppliedState {
         compactRevision = try reader.readRevision("compactRevision")
         newestTimestamp = try reader.readTimestamp("newestTimestamp")
         digest = EffectDigest(value: try reader.read(UInt64.self, "digest"))
+        configurationIndex = LogIndex(try reader.readVarint("configurationIndex"))
+        configuration = Bytes(try reader.readLengthPrefixed("configuration"))
         let at = reader.offset
         guard let phase = RestoreProgress.Phase(rawValue: try reader.read(UInt8.self, "phase"))
         else { throw .invalid(field: "phase", offset: at) }

@@ -72,6 +72,13 @@ package final class RecordStore: Sendable {
     package var newestTimestamp: HybridTimestamp {
         shared.withLock { $0.state.newestTimestamp }
     }
+    /// The configuration entry applied last; nil when there was none.
+    package var configuration: (index: LogIndex, encoded: Bytes)? {
+        shared.withLock { shared in
+            guard shared.state.configurationIndex > .zero else { return nil }
+            return (shared.state.configurationIndex, shared.state.configuration)
+        }
+    }
     package var restoreProgress: RestoreProgress {
         shared.withLock { $0.state.restoreProgress }
     }

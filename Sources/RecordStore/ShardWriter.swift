@@ -66,6 +66,9 @@ final class ShardWriter {
         state.appliedTerm = entry.term
         state.newestTimestamp = max(state.newestTimestamp, entry.timestamp)
         state.digest.add(entry.index.rawValue)
+        if case .configuration(let bytes) = entry.payload {
+            (state.configurationIndex, state.configuration) = (entry.index, bytes)
+        }
         guard case .command(let bytes) = entry.payload else {
             return AppliedEntry(index: entry.index, proposalID: nil, outcome: nil)
         }

@@ -71,6 +71,7 @@ final class Cluster {
         seed: UInt64 = 1, disks: [SimulatedDisk] = [], registers: Bool = false
     ) {
         var settings = settings
+        if self[id].snapshots.makesNone { settings.makesSnapshots = false }
         settings.registersStarts = registers
         self.settings = settings
         self.seed = seed

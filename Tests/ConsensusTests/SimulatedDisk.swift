@@ -104,10 +104,11 @@ struct SimulatedDisk {
         {
             runs.append(TermRun(firstIndex: entry.index, term: entry.term))
         }
+        let readable = entries.filter { !damaged.contains($0.index) }
         return LogSummary(
             firstIndex: startIndex.next, lastIndex: lastIndex,
             termBeforeFirst: start?.term ?? .zero, termRuns: runs,
             lastTimestamp: max(
-                start?.timestamp ?? .zero, entries.map(\.timestamp).max() ?? .zero))
+                start?.timestamp ?? .zero, readable.map(\.timestamp).max() ?? .zero))
     }
 }

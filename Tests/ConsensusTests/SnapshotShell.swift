@@ -14,6 +14,9 @@ struct SnapshotShell {
     var lostState: LogIndex?
     /// While true nothing is made or fetched by `settle`.
     var isStuck = false
+    /// The state machine does not remember the configuration, as one that another program made.
+    var forgetsConfigurations = false
+    var makesNone = false
     /// Rot was found since the start: acknowledgements that were under way say more than is left.
     var foundRot = false
 }
@@ -24,11 +27,29 @@ extension Cluster {
         restored.damaged = self[id].disk.damaged.map { $0...$0 }
         restored.installedSnapshot = self[id].snapshots.installed
         self[id].snapshots.foundRot = false
+        restored.appliedTimestamp = self[id].applied.map(\.timestamp).max() ?? .zero
+        if !self[id].snapshots.forgetsConfigurations {
+            restored.appliedConfiguration = stateConfiguration(id)
+        }
         if let index = self[id].snapshots.lostState {
             restored.stateIsLost = true
             restored.appliedIndex = index
             self[id].snapshots.lostState = nil
         }
+    }
+
+    /// Of what is applied, which a start finds durable.
+    private func stateConfiguration(_ id: Int) -> ConfigurationEntry {
+        for entry in self[id].applied.reversed() {
+            guard case .configuration(let bytes) = entry.payload else { continue }
+            do {
+                return ConfigurationEntry(
+                    index: entry.index, configuration: try Configuration(decoding: bytes))
+            } catch {
+                preconditionFailure("\(error) in \(entry)")
+            }
+        }
+        return ConfigurationEntry(index: .zero, configuration: self[id].bootstrap)
     }
 
     func takeSnapshotEffects(_ effects: Effects, _ id: Int) {

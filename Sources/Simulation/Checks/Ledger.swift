@@ -43,11 +43,6 @@ struct Ledger: Hashable {
         return self.term(at: index) == term && !damaged.contains { $0.contains(index) }
     }
 
-    /// As a voter judges a candidate's log (thesis §3.6.1).
-    func isUpToDate(with other: Ledger) -> Bool {
-        (lastTerm, lastIndex) >= (other.lastTerm, other.lastIndex)
-    }
-
     mutating func apply(_ work: AppendWork) {
         if let start = work.start {
             if start.replacesAll || start.index >= lastIndex {

@@ -18,8 +18,7 @@ import Primitives
 ///
 /// *Loss of entries*, with index and term known. It may strike several replicas, as long as each
 /// entry that it strikes has an intact copy on a full member that is not lost: in its log, or in its
-/// state if its log can win an election against the one that is struck. A replica that alone can win,
-/// and that lacks what all others have cut off, waits for an operator (replica-recovery.md).
+/// state.
 ///
 /// *Loss of a state machine's state*. As long as another full member that is not lost has its state,
 /// or a log from the beginning.
@@ -102,7 +101,6 @@ extension World {
                 let others = fullMembers(seat.group).filter { $0 !== seat }
                 let isHeld = others.contains { other in
                     other.ledger.holds(index, term) && !other.mustRebuild
-                        && (index > other.ledger.base || other.ledger.isUpToDate(with: seat.ledger))
                 }
                 if !isHeld { return false }
                 index = index.next

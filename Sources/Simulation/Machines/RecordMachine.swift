@@ -17,6 +17,8 @@ final class RecordMachine: StateMachine {
 
     var appliedIndex: LogIndex { store?.appliedIndex ?? .zero }
     var digest: UInt64 { store?.effectDigest.value ?? 0 }
+    var newestTimestamp: HybridTimestamp { store?.newestTimestamp ?? .zero }
+    var configuration: (index: LogIndex, encoded: Bytes)? { store?.configuration }
 
     func apply(_ entries: [LogEntry]) throws(MachineFailure) -> [MachineAnswer] {
         guard let store else { preconditionFailure("apply of group \(group) while it is stopped") }

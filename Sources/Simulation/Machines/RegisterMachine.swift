@@ -7,6 +7,10 @@ struct RegisterState: Hashable, Sendable {
     var appliedIndex = LogIndex.zero
     var appliedTerm = Term.zero
     var digest: UInt64 = 0
+    var newestTimestamp = HybridTimestamp.zero
+    /// Of the entry applied last that holds one, with its index; zero and empty before.
+    var configurationIndex = LogIndex.zero
+    var configuration: Bytes = []
     /// Counts the commands that changed something.
     var revision = Revision.initial
     var values: [Cell] = []
@@ -34,7 +38,11 @@ struct RegisterState: Hashable, Sendable {
             entry.index == appliedIndex.next, "entry \(entry.index) after \(appliedIndex)")
         appliedIndex = entry.index
         appliedTerm = entry.term
+        newestTimestamp = max(newestTimestamp, entry.timestamp)
         mix(entry.term.rawValue)
+        if case .configuration(let bytes) = entry.payload {
+            (configurationIndex, configuration) = (entry.index, bytes)
+        }
         guard case .command(let bytes) = entry.payload else { return nil }
         mix(bytes)
         guard let command = RegisterCommand(decoding: bytes) else { return nil }
@@ -88,6 +96,10 @@ final class RegisterMachine: StateMachine {
 
     var appliedIndex: LogIndex { state.appliedIndex }
     var digest: UInt64 { state.digest }
+    var newestTimestamp: HybridTimestamp { state.newestTimestamp }
+    var configuration: (index: LogIndex, encoded: Bytes)? {
+        state.configurationIndex > .zero ? (state.configurationIndex, state.configuration) : nil
+    }
 
     func apply(_ entries: [LogEntry]) -> [MachineAnswer] {
         var answers: [MachineAnswer] = []

@@ -7,6 +7,10 @@ protocol StateMachine: AnyObject {
     var appliedIndex: LogIndex { get }
     /// Of everything applied, at `appliedIndex`: the same on every replica.
     var digest: UInt64 { get }
+    /// At or above the stamps of everything applied.
+    var newestTimestamp: HybridTimestamp { get }
+    /// The configuration entry applied last; nil when there was none.
+    var configuration: (index: LogIndex, encoded: Bytes)? { get }
 
     /// Applies entries that follow `appliedIndex`; earlier ones are skipped.
     func apply(_ entries: [LogEntry]) throws(MachineFailure) -> [MachineAnswer]

@@ -5,11 +5,10 @@ import ReplicatedLog
 /// expected to be blocked although the model is available. When one is closed, the matrix fails until
 /// the case is gone from here and from docs/replica-recovery.md.
 package enum MatrixGap: String, CaseIterable, Hashable, Sendable {
-    /// Every live replica that has a certain entry in its log has lost its content, all that need
-    /// it have it in their states, and no live replica with such a state has a whole log. The state
-    /// would do; but the log does not say whether the entry was a configuration, and the log's
-    /// beginning must name that.
-    case damageBehindEveryState
+    /// In a group whose state machine makes no snapshots, every live replica has lost the content of
+    /// an entry that all of them have in their states. They could go on; but their logs would begin
+    /// behind it, and nothing could bring up a replica that is down and lacks it, or a new one.
+    case logThatMustStayWhole
 }
 
 /// What is left of the replicas of one group, and what must therefore be possible: worked out from
@@ -55,14 +54,14 @@ struct MatrixModel {
 
     /// What the product is known not to do yet, though it could.
     var gap: MatrixGap? {
-        isAvailable && !isAvailable(reading: .soundReplicas) ? .damageBehindEveryState : nil
+        isAvailable && !isAvailable(reading: .logsWithoutSnapshots) ? .logThatMustStayWhole : nil
     }
 
     private enum Reading {
         /// An entry is at hand in a log, or in a state.
         case logsAndStates
-        /// As `logsAndStates`, but only a replica whose log is whole hands on its state.
-        case soundReplicas
+        /// As `logsAndStates`, but a state that cannot be handed on stands for no entry.
+        case logsWithoutSnapshots
     }
 
     private func isAvailable(reading: Reading) -> Bool {
@@ -89,10 +88,9 @@ struct MatrixModel {
         _ index: LogIndex, _ term: Term, _ reading: Reading = .logsAndStates
     ) -> Bool {
         if counted.contains(where: { $0.holds(index, term) }) { return true }
-        func gives(_ replica: Replica) -> Bool {
-            replica.state >= index && (reading == .logsAndStates || replica.damaged.isEmpty)
-        }
-        return makesSnapshots ? counted.contains(where: gives) : counted.allSatisfy(gives)
+        func gives(_ replica: Replica) -> Bool { replica.state >= index }
+        if makesSnapshots { return counted.contains(where: gives) }
+        return reading == .logsAndStates && counted.allSatisfy(gives)
     }
 }
 

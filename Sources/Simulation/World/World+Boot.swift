@@ -174,6 +174,13 @@ extension World {
         state.installedSnapshot = seat.installed
         state.isWitness = seat.isWitness
         seat.mustRebuild = false
+        state.appliedTimestamp = seat.machine.newestTimestamp
+        state.appliedConfiguration = ConfigurationEntry(
+            index: .zero, configuration: seat.addressBook)
+        if let known = seat.machine.configuration {
+            state.appliedConfiguration = ConfigurationEntry(
+                index: known.index, configuration: try Configuration(decoding: known.encoded))
+        }
         state.damaged = recovered.damaged
         state.voteIsUnknown = recovered.voteIsUnknown
         state.logIsUntrusted = recovered.isUntrusted
