@@ -71,7 +71,6 @@ final class Cluster {
         seed: UInt64 = 1, disks: [SimulatedDisk] = [], registers: Bool = false
     ) {
         var settings = settings
-        if self[id].snapshots.makesNone { settings.makesSnapshots = false }
         settings.registersStarts = registers
         self.settings = settings
         self.seed = seed
@@ -118,6 +117,8 @@ final class Cluster {
         restored.isWitness = self[id].isWitness
         restored.peers = self[id].disk.peers
         restored.peersAreIncomplete = self[id].disk.peersAreIncomplete
+        var settings = settings
+        if self[id].snapshots.makesNone { settings.makesSnapshots = false }
         do {
             self[id].raft = try RaftGroup(
                 group: .defaultKeyspace, replica: self[id].id, settings: settings,
