@@ -134,7 +134,7 @@ extension Cluster {
     func moveSnapshots(_ id: Int) -> Bool {
         guard !self[id].snapshots.isStuck else { return false }
         if !self[id].snapshots.requests.isEmpty {
-            makeSnapshot(id)
+            makeSnapshot(id, failing: self[id].snapshots.makesNone)
         } else if self[id].snapshots.fetch != nil {
             fetchSnapshot(id)
         } else {
