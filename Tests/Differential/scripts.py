@@ -21,6 +21,20 @@ SCRIPTS = [
             {"request_put": {"key": b"a", "ignore_value": 1}}]})]),
     ("a watch from a negative revision", "watch", [
         *PUTS, ("WatchCreate", {"stream": 0, "key": b"a", "start_revision": -1})]),
+    ("a watch from the compaction's own revision", "watch", [
+        *PUTS, ("DeleteRange", {"key": b"a"}), ("Compact", {"revision": 4, "physical": 1}),
+        ("WatchCreate", {"stream": 0, "key": b"a", "range_end": b"c", "start_revision": 4,
+                         "prev_kv": 1}),
+        ("WatchCollect", {"stream": 0}),
+        ("Txn", {"success": [
+            {"request_put": {"key": b"new"}},
+            {"request_delete_range": {"key": b"b", "range_end": b"\0"}},
+            {"request_put": {"key": b"b", "value": b"again"}}]}),
+        ("WatchCollect", {"stream": 0}),
+        ("Compact", {"revision": ("now", 0), "physical": 1}),
+        ("WatchCreate", {"stream": 0, "key": b"\0", "range_end": b"\0", "prev_kv": 1,
+                         "start_revision": ("floor", 0)}),
+        ("WatchCollect", {"stream": 0})]),
     ("prev_kv of a key that one revision changes twice", "watch", [
         *PUTS, ("WatchCreate", {"stream": 0, "key": b"\0", "range_end": b"\0", "prev_kv": 1}),
         ("Txn", {"success": [

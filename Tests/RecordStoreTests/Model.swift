@@ -70,7 +70,13 @@ struct Model {
             }
             if put.lease != 0 { throw refused(.leaseNotFound(put.lease)) }
         }
-        for case .range(let range) in taken { try check(range, now: revision) }
+        for case .range(let range) in taken {
+            try check(range, now: revision)
+            // etcd `checkRequestRange`: a negative one is the newest anywhere but here.
+            if let asked = range.revision?.rawValue, asked < 0, asked < (floor == 0 ? -1 : floor) {
+                throw refused(.compacted(floor: Revision(floor)))
+            }
+        }
     }
 
     private func flatten(_ txn: TxnRequest) -> [Operation] {
