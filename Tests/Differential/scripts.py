@@ -4,6 +4,9 @@ from bad_kind import raw
 
 PUTS = [("Put", {"key": b"a", "value": b"1"}), ("Put", {"key": b"b", "value": b"2"})]
 
+# More keys than Go sorts without changing the order of equal ones.
+MANY = [("Put", {"key": b"t%02d" % i, "value": b"%d" % (i * 7 % 5 % 3)}) for i in range(40)]
+
 # (title, kind that has to be on, program)
 SCRIPTS = [
     ("a sort target that does not exist", "bad", [
@@ -44,6 +47,9 @@ SCRIPTS = [
             {"request_delete_range": {"key": b"b", "range_end": b"\0"}},
             {"request_put": {"key": b"b", "value": b"again"}}]}),
         ("WatchCollect", {"stream": 0})]),
+    ("records that are equal in what they are sorted by", "kv", [
+        *MANY, *(("Range", {"key": b"t", "range_end": b"u", "sort_order": order,
+                            "sort_target": target}) for order in (1, 2) for target in (1, 4))]),
     ("compaction at revision 0", "kv", [
         *PUTS, ("Compact", {}), *PUTS]),
     ("negative revisions before the first compaction", "kv", [
