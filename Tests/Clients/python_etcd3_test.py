@@ -13,13 +13,10 @@ from pathlib import Path
 # Its generated messages are older than the protobuf library beside it.
 os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "Cluster"))
-import grpc  # noqa: E402
-from lib import etcd, processes  # noqa: E402
+from lib import processes  # noqa: E402
 from lib.checks import Checks  # noqa: E402
 from lib.cluster import HOST, LocalCluster  # noqa: E402
 
-# Not served yet: the client has to be told so. Whoever serves one takes it out.
-NOT_YET = {"watch"}
 EVENT_SECONDS = 10
 
 
@@ -134,33 +131,16 @@ def take(events, count):
     return got
 
 
-# (title, what has to be served for it, steps)
 STEPS = [
-    ("put, get, put if absent, replace", "kv", put_and_get),
-    ("ranges, sorted and by prefix, and deletions", "kv", ranges),
-    ("transactions, nested too", "kv", transactions),
-    ("compaction, and the error of a second one", "kv", compaction),
-    ("status and members", "kv", statuses),
-    ("leases", "lease", leases),
-    ("its lock, which is a key with a lease, and a watch", "watch", locks),
-    ("watches", "watch", watches),
+    ("put, get, put if absent, replace", put_and_get),
+    ("ranges, sorted and by prefix, and deletions", ranges),
+    ("transactions, nested too", transactions),
+    ("compaction, and the error of a second one", compaction),
+    ("status and members", statuses),
+    ("leases", leases),
+    ("its lock, which is a key with a lease, and a watch", locks),
+    ("watches", watches),
 ]
-
-
-def refused(cluster, service):
-    """Not served: the client has to get an error, not silence."""
-    client = etcd.Client(cluster.endpoints[0])
-    try:
-        if service == "lease":
-            client.call("LeaseGrant", {"TTL": 60})
-        else:
-            next(client.stream("Watch", iter([{"create_request": {"key": b"a"}}])))
-    except grpc.RpcError as error:
-        assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error
-        return
-    finally:
-        client.close()
-    raise AssertionError("it is served: take it out of NOT_YET")
 
 
 def main():
@@ -182,13 +162,9 @@ def main():
         cluster.wait_serving()
         client = etcd3.client(host=HOST, port=cluster.nodes[0].client_port, timeout=EVENT_SECONDS,
                               grpc_options=[("grpc.enable_http_proxy", 0)])
-        for title, needs, steps in STEPS:
-            if needs in NOT_YET and not options.etcd:
-                with checks.check(f"not served yet, and said so: {title}"):
-                    refused(cluster, needs)
-            else:
-                with checks.check(title):
-                    steps(client)
+        for title, steps in STEPS:
+            with checks.check(title):
+                steps(client)
         client.close()
     checks.finish()
 

@@ -30,7 +30,7 @@ from status_kind import Status  # noqa: E402
 from watch_kind import Watch  # noqa: E402
 
 # What is served, and so compared when nothing else is said; --kinds switches others on.
-SERVED = "kv,lease,bad,status"
+SERVED = "kv,lease,watch,bad,status"
 SHARES = {"kv": 100, "bad": 12, "status": 1, "lease": 30, "watch": 25}
 
 SEEDS = [1, 2, 3, 4, 5, 6]  # beside Debian's etcd

@@ -15,6 +15,7 @@ import divergences  # noqa: E402
 from comparison import canonical, difference  # noqa: E402
 from session import Session  # noqa: E402
 
+CONNECT_SECONDS = 60  # the longest that it takes on a machine that does much else
 CRASH_SECONDS = 2  # how long a process that crashes may take to be gone
 
 # What every program ends with: all that is there now, and was.
@@ -22,6 +23,14 @@ LAST = [("Range", {"key": b"\0", "range_end": b"\0"}),
         ("Range", {"key": b"\0", "range_end": b"\0", "revision": ("now", -1)}),
         ("Range", {"key": b"\0", "range_end": b"\0", "revision": ("floor", 0)}),
         ("Range", {"key": b"\0", "range_end": b"\0", "revision": ("now", -30)})]
+
+
+def named(client):
+    """Whether the server answers; a member that has just begun may still have to tell its name."""
+    try:
+        return all(member["name"] for member in client.members())
+    except etcd.grpc.RpcError:
+        return False
 
 
 @dataclass
@@ -70,11 +79,13 @@ class Pair:
             cluster.start()
         for cluster in self.clusters:
             cluster.wait_serving()
-        self.sessions = [Session(cluster.nodes[0], 1) for cluster in self.clusters]
+        self.connect(1)
+
+    def connect(self, revision):
+        """New sessions, whose connections stand: no operation is to meet one that is being made."""
+        self.sessions = [Session(cluster.nodes[0], revision) for cluster in self.clusters]
         for session in self.sessions:
-            # A member that has just begun may still have to tell its name.
-            processes.wait_until("a member's name", lambda: all(
-                member["name"] for member in session.client.members()), 10)
+            processes.wait_until("a member's name", lambda: named(session.client), CONNECT_SECONDS)
 
     def stop(self):
         for session in self.sessions:
@@ -100,7 +111,7 @@ class Pair:
             session.client.delete(b"\0")
             session.client.call("Compact", {"revision": top + 1})
             session.close()
-        self.sessions = [Session(cluster.nodes[0], top + 1) for cluster in self.clusters]
+        self.connect(top + 1)
 
     def begin(self):
         """Reset, or started anew when that fails."""

@@ -4,6 +4,9 @@ from bad_kind import raw
 
 PUTS = [("Put", {"key": b"a", "value": b"1"}), ("Put", {"key": b"b", "value": b"2"})]
 
+# More keys than Go sorts without changing the order of equal ones.
+MANY = [("Put", {"key": b"t%02d" % i, "value": b"%d" % (i * 7 % 5 % 3)}) for i in range(40)]
+
 # (title, kind that has to be on, program)
 SCRIPTS = [
     ("a sort target that does not exist", "bad", [
@@ -21,6 +24,20 @@ SCRIPTS = [
             {"request_put": {"key": b"a", "ignore_value": 1}}]})]),
     ("a watch from a negative revision", "watch", [
         *PUTS, ("WatchCreate", {"stream": 0, "key": b"a", "start_revision": -1})]),
+    ("a watch from the compaction's own revision", "watch", [
+        *PUTS, ("DeleteRange", {"key": b"a"}), ("Compact", {"revision": 4, "physical": 1}),
+        ("WatchCreate", {"stream": 0, "key": b"a", "range_end": b"c", "start_revision": 4,
+                         "prev_kv": 1}),
+        ("WatchCollect", {"stream": 0}),
+        ("Txn", {"success": [
+            {"request_put": {"key": b"new"}},
+            {"request_delete_range": {"key": b"b", "range_end": b"\0"}},
+            {"request_put": {"key": b"b", "value": b"again"}}]}),
+        ("WatchCollect", {"stream": 0}),
+        ("Compact", {"revision": ("now", 0), "physical": 1}),
+        ("WatchCreate", {"stream": 0, "key": b"\0", "range_end": b"\0", "prev_kv": 1,
+                         "start_revision": ("floor", 0)}),
+        ("WatchCollect", {"stream": 0})]),
     ("prev_kv of a key that one revision changes twice", "watch", [
         *PUTS, ("WatchCreate", {"stream": 0, "key": b"\0", "range_end": b"\0", "prev_kv": 1}),
         ("Txn", {"success": [
@@ -30,6 +47,9 @@ SCRIPTS = [
             {"request_delete_range": {"key": b"b", "range_end": b"\0"}},
             {"request_put": {"key": b"b", "value": b"again"}}]}),
         ("WatchCollect", {"stream": 0})]),
+    ("records that are equal in what they are sorted by", "kv", [
+        *MANY, *(("Range", {"key": b"t", "range_end": b"u", "sort_order": order,
+                            "sort_target": target}) for order in (1, 2) for target in (1, 4))]),
     ("compaction at revision 0", "kv", [
         *PUTS, ("Compact", {}), *PUTS]),
     ("negative revisions before the first compaction", "kv", [

@@ -65,12 +65,20 @@ class Watch:
 class Watcher:
     """One watcher as the client knows it."""
 
-    def __init__(self, fields, created):
+    def __init__(self, fields, created, floor):
         self.key = fields.get("key") or b"\0"  # as etcd takes an empty key
         self.end = fields.get("range_end", b"")
         self.filters = fields.get("filters", [])
         self.start = fields.get("start_revision", 0) or created["header"]["revision"] + 1
         self.seen = 0  # mod_revision of the last event
+        # The floor, when it begins there: what of it is still told differs (divergences.py).
+        self.floor = floor if self.start == floor else None
+
+    def observed(self, event):
+        observation = observed("Event", event)
+        if event["kv"]["mod_revision"] == self.floor:
+            observation["at the floor"] = True
+        return observation
 
     def marker(self):
         """A key in its range, if possible one that no operation uses."""
@@ -137,10 +145,6 @@ class Watchers:
     def WatchCreate(self, number, fields):
         if sum(len(one.watchers) for one in self.streams.values()) >= WATCHERS_MAX:
             return {"not made": "there are enough"}
-        if fields.get("start_revision") == self.session.floor:
-            # A deletion at the compaction's own revision is gone in etcd once the compaction has
-            # removed it, which is timing.
-            fields["start_revision"] += 1
         stream = self.stream(number)
         wrong = stream.answer({"create_request": fields}, lambda: stream.created)
         if wrong:
@@ -149,13 +153,13 @@ class Watchers:
         observation = observed("WatchResponse", created)
         if created["canceled"]:
             return observation
-        watcher = Watcher(fields, created)
+        watcher = Watcher(fields, created, self.session.floor)
         watch_id = created["watch_id"]
         with stream.stream.changed:
             stream.watchers[watch_id] = watcher
             if stream.events.get(watch_id):
                 watcher.seen = stream.events[watch_id][-1]["kv"]["mod_revision"]
-        if watcher.start < self.session.floor:
+        if watcher.start < self.session.floor and self.session.floor > 1:
             # Compacted: the cancellation follows by itself.
             stream.stream.wait(lambda: watch_id in stream.canceled, EVENT_SECONDS)
             observation["then"] = observed("WatchResponse", stream.canceled.pop(watch_id, None))
@@ -174,7 +178,7 @@ class Watchers:
         wrong = stream.answer({"cancel_request": fields}, lambda: watch_id in stream.canceled)
         observation["after"] = wrong or observed("WatchResponse", stream.canceled.pop(watch_id))
         observation["events"] = [
-            observed("Event", event) for event in stream.events.pop(watch_id, [])]
+            stream.watchers[watch_id].observed(event) for event in stream.events.pop(watch_id, [])]
         self.forget(stream, watch_id)
         return observation
 
@@ -189,7 +193,7 @@ class Watchers:
             with stream.stream.changed:
                 for watch_id, events in sorted(stream.events.items()):
                     observation[f"watch {watch_id} of stream {place}"] = [
-                        observed("Event", event) for event in events]
+                        stream.watchers[watch_id].observed(event) for event in events]
                 for watch_id, response in sorted(stream.canceled.items()):
                     observation[f"end of watch {watch_id} of stream {place}"] = observed(
                         "WatchResponse", response)

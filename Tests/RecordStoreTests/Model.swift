@@ -70,11 +70,10 @@ struct Model {
             }
             if put.lease != 0 { throw refused(.leaseNotFound(put.lease)) }
         }
-        // A negative revision, the newest elsewhere, is held against the floor here, as etcd does.
-        let first = floor == 0 ? -1 : floor
         for case .range(let range) in taken {
             try check(range, now: revision)
-            if let asked = range.revision?.rawValue, asked != 0, asked < first {
+            // etcd `checkRequestRange`: a negative one is the newest anywhere but here.
+            if let asked = range.revision?.rawValue, asked < 0, asked < (floor == 0 ? -1 : floor) {
                 throw refused(.compacted(floor: Revision(floor)))
             }
         }

@@ -108,17 +108,19 @@ private struct EventScan {
         return record
     }
 
-    /// The version before. One that only reads below the floor could see is not told of, whether it
-    /// is removed yet or not: etcd reads at the revision before, and leaves out what is compacted.
+    /// The version at the revision before. One that only reads below the floor could see is not told
+    /// of, whether it is removed yet or not: etcd reads there, and leaves out what is compacted. A
+    /// put that creates its key has none: its row names nothing.
     private func previous(
         _ change: StoredChange, _ revision: Revision
     ) throws(RecordStoreError) -> Record? {
         guard change.previousRevision > .none, revision > shard.compactRevision else { return nil }
-        if let subRevision = change.previousSubRevision {
-            return try superseded(change.key, change.previousRevision, subRevision)
+        // What the row names may be of this revision, which does not count.
+        if change.previousRevision < revision, let place = change.previousSubRevision {
+            return try superseded(change.key, change.previousRevision, place)
         }
         return try shard.historic(
-            change.key, at: change.previousRevision,
+            change.key, at: Revision(revision.rawValue - 1),
             TableFloor(shard.tables, shard.layout.history(of: change.key)))
     }
 

@@ -7,6 +7,7 @@ import RecordModel
 /// 1. `events` holds every change of the revisions above `after` and up to `through`, in order of
 ///    revision and sub-revision, and no other.
 /// 2. `after <= through`.
+/// 3. An event's previous record is of an earlier revision than the event.
 package struct ShardChanges: Sendable {
     /// What happened up to this revision is not here: it was known before, or can only be read.
     package var after: Revision
@@ -41,9 +42,31 @@ package struct ShardChanges: Sendable {
         } else if now != through.next || events.count == count {
             events.removeAll()
             after = now
+        } else {
+            tellOfRevisionBefore(from: count)
         }
         through = now
         compactRevision = state.watchableCompactRevision
+    }
+
+    /// A key that one revision changes more than once was, for each of its events, before it what it
+    /// was at the revision before, but for one that creates it: so etcd reads (v3rpc `watch.go`,
+    /// `sendLoop`), and no client ever saw what was in between.
+    ///
+    /// - Parameter start: of the events of the revision; each has the record before itself.
+    private mutating func tellOfRevisionBefore(from start: Int) {
+        guard events.count > start + 1 else { return }
+        var before: [Bytes: Record?] = [:]
+        for position in start..<events.count {
+            let event = events[position]
+            guard let record = before[event.key] else {
+                before.updateValue(event.previous, forKey: event.key)
+                continue
+            }
+            events[position] = WatchEvent(
+                key: event.key, revision: event.revision, subRevision: event.subRevision,
+                record: event.record, previous: event.isCreation ? nil : record)
+        }
     }
 
     /// Joins what was applied next.

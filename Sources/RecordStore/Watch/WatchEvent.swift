@@ -10,8 +10,8 @@ package final class WatchEvent: Sendable {
     package let subRevision: UInt32
     /// What was put; nil for a deletion.
     package let record: Record?
-    /// The live version before. nil where there was none, where nobody asked for it, or where it
-    /// has been compacted.
+    /// The version that was live at the revision before. nil where there was none, where the event
+    /// creates the key, where nobody asked for it, or where it has been compacted.
     package let previous: Record?
 
     package init(
@@ -33,6 +33,7 @@ package final class WatchEvent: Sendable {
     }
 
     package var isDeletion: Bool { record == nil }
+    var isCreation: Bool { record?.createRevision == revision }
 
     /// Keys and values, and what an event costs besides, in bytes: what limits are held against.
     package var bytes: Int {

@@ -249,4 +249,51 @@ import Testing
         #expect(
             shown(world.hub.takeEffects()) == ["created 0 at 1", "0 up to 2: 2 a=1, 2 b=2"])
     }
+
+    /// etcd reads a previous record at the revision before the event's, unless the event creates its
+    /// key (v3rpc `watch.go`, `sendLoop`); whether events are told as they are applied or read back.
+    @Test(arguments: [false, true])
+    func previousIsOfTheRevisionBefore(fromDisk: Bool) throws {
+        var limits = WatchLimits()
+        if fromDisk { limits.recentEventsMax = 0 }
+        var world = try Self.world(limits)
+        let watch = WatchRequest(range: .everything, start: Revision(2), wantsPrevious: true)
+        func fromOn(_ key: String) -> Operation {
+            .deleteRange(DeleteRangeRequest(range: KeyRange(lower: bytes(key), end: .unbounded)))
+        }
+        let steps: [Operation] = [
+            put("a", "1"), put("b", "1"), put("b", "2"),
+            .txn(TxnRequest(success: [put("new", "1"), fromOn("c")])),
+            .txn(TxnRequest(success: [fromOn("b"), put("b", "3"), fromOn("b")])),
+            .txn(TxnRequest(success: [put("b", "4"), fromOn("a"), put("c", "1")])),
+            .txn(TxnRequest(success: [fromOn("b"), put("d", "1"), put("c", "2")])),
+        ]
+        if !fromDisk { world.hub.requested(watch, on: Self.stream, current: Revision(1)) }
+        for step in steps { try apply(step, to: &world) }
+        if fromDisk {
+            world.hub.requested(watch, on: Self.stream, current: Revision(8))
+            let read = try unwrap(world.hub.nextRead())
+            world.hub.wasRead(try world.shard.store.makeReader().read(read))
+        } else {
+            #expect(world.hub.nextRead() == nil)
+        }
+        var told: [String] = []
+        for case .events(let delivery) in world.hub.takeEffects() {
+            told += delivery.events.map { event in
+                let what = event.record.map { "=" + String(decoding: $0.value, as: UTF8.self) }
+                let before = event.previous.map { String(decoding: $0.value, as: UTF8.self) }
+                return "\(event.revision) " + String(decoding: event.key, as: UTF8.self)
+                    + (what ?? " gone") + " after \(before ?? "nothing")"
+            }
+        }
+        #expect(
+            told == [
+                "2 a=1 after nothing", "3 b=1 after nothing", "4 b=2 after 1",
+                "5 new=1 after nothing", "5 new gone after nothing",
+                "6 b gone after 2", "6 b=3 after nothing", "6 b gone after 2",
+                "7 b=4 after nothing", "7 a gone after 1", "7 b gone after nothing",
+                "7 c=1 after nothing",
+                "8 c gone after 1", "8 d=1 after nothing", "8 c=2 after nothing",
+            ])
+    }
 }

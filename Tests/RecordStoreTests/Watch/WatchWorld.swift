@@ -198,10 +198,17 @@ struct WatchWorld {
     func expected(_ client: Client, through: Int64) -> [WatchEvent] {
         var all: [WatchEvent] = []
         for key in model.keys where client.request.range.contains(key) {
+            var newest: Record?
             var previous: Record?
+            var revision = Revision.none
             for version in model.versions[key, default: []] {
-                let event = WatchEvent(version, previous: previous)
-                previous = event.record
+                if version.modRevision != revision {
+                    revision = version.modRevision
+                    previous = newest
+                }
+                let creates = WatchEvent(version, previous: nil).isCreation
+                let event = WatchEvent(version, previous: creates ? nil : previous)
+                newest = event.record
                 let leavesOut =
                     event.isDeletion
                     ? client.request.leavesOutDeletions : client.request.leavesOutPuts
