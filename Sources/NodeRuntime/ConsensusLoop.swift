@@ -36,6 +36,7 @@ final class ConsensusLoop {
     private var multi: MultiRaft
     /// Who waits for which read.
     private var readers: [UInt64: ReadWaiter] = [:]
+    private var confirmations: [UInt64: ConfirmWaiter] = [:]
     private var nextRead: UInt64 = 1
     private var led: Set<GroupID> = []
 
@@ -75,6 +76,11 @@ final class ConsensusLoop {
         case .propose(let proposal): multi.propose(proposal)
         case .read(let group, let waiter):
             readers[nextRead] = waiter
+            multi.read(
+                nextRead, of: group, deadline: MonotonicTime(nanoseconds: waiter.deadline))
+            nextRead += 1
+        case .confirm(let group, let waiter):
+            confirmations[nextRead] = waiter
             multi.read(
                 nextRead, of: group, deadline: MonotonicTime(nanoseconds: waiter.deadline))
             nextRead += 1
@@ -118,9 +124,7 @@ final class ConsensusLoop {
             environment.fetches.postRegardless(FetchWork(group: fetch.group, request: fetch.value))
         }
         for ready in effects.readsReady { serve(ready) }
-        for failed in effects.readsFailed {
-            readers.removeValue(forKey: failed.id)?.run(.failure(NodeError(failed.failure)))
-        }
+        for failed in effects.readsFailed { fail(failed.id, NodeError(failed.failure)) }
         for failed in effects.proposalsFailed {
             environment.metrics.proposalsFailed.add(1)
             environment.completions.take(failed.id)?(.failure(NodeError(failed.failure)))
@@ -130,9 +134,16 @@ final class ConsensusLoop {
         publish(effects.touched)
     }
 
+    private func fail(_ read: UInt64, _ error: NodeError) {
+        readers.removeValue(forKey: read)?.run(.failure(error))
+        confirmations.removeValue(forKey: read)?.run(.failure(error))
+    }
+
     private func serve(_ ready: InGroup<[UInt64]>) {
+        for id in ready.value { confirmations.removeValue(forKey: id)?.run(.success(())) }
         let waiters = ready.value.compactMap { readers.removeValue(forKey: $0) }
         environment.metrics.readIndexesServed.add(1)
+        if waiters.isEmpty { return }
         if !environment.reads.post(ReadWork(group: ready.group, waiters: waiters)) {
             for waiter in waiters { waiter.run(.failure(.overloaded)) }
         }
@@ -177,9 +188,7 @@ final class ConsensusLoop {
         for failed in effects.proposalsFailed {
             environment.completions.take(failed.id)?(.failure(NodeError(failed.failure)))
         }
-        for failed in effects.readsFailed {
-            readers.removeValue(forKey: failed.id)?.run(.failure(NodeError(failed.failure)))
-        }
+        for failed in effects.readsFailed { fail(failed.id, NodeError(failed.failure)) }
     }
 }
 

@@ -8,7 +8,7 @@ import WireProtocol
 
 /// One call of LeaseKeepAlive: keep-alives are asked for as they come, and answered in their order.
 /// One that fails ends the call with its error, as in etcd; that of a lease which is gone is
-/// answered with a time of 0.
+/// answered with a time of 0. A client that does not read its answers is not read, either.
 final class LeaseKeepAliveStream: RPCStreamHandler {
     private struct State {
         /// Numbers of the next keep-alive to come, and of the next to be answered.
@@ -25,7 +25,9 @@ final class LeaseKeepAliveStream: RPCStreamHandler {
         var open: Int { Int(nextRequest - nextAnswer) }
 
         /// What the thread that writes does next; nil: nothing, it stops.
-        mutating func nextStep() -> Step? {
+        ///
+        /// - Parameter isWritable: less waits to be sent than the stream may hold.
+        mutating func nextStep(isWritable: Bool) -> Step? {
             if !hasEnded {
                 if let answer = answers.removeValue(forKey: nextAnswer) {
                     nextAnswer += 1
@@ -37,7 +39,7 @@ final class LeaseKeepAliveStream: RPCStreamHandler {
                         return .fail(error)
                     }
                 }
-                if isPaused, open <= NodeLimits.keepAlivesPerStream / 2 {
+                if isPaused, isWritable, open <= NodeLimits.keepAlivesPerStream / 2 {
                     isPaused = false
                     return .resumeReading
                 }
@@ -72,7 +74,8 @@ final class LeaseKeepAliveStream: RPCStreamHandler {
     func received(message: ByteBuffer) {
         let (number, pauses) = state.withLock { state in
             defer { state.nextRequest += 1 }
-            let pauses = state.open + 1 >= NodeLimits.keepAlivesPerStream && !state.isPaused
+            let isFull = state.open + 1 >= NodeLimits.keepAlivesPerStream || !writer.isWritable
+            let pauses = isFull && !state.isPaused
             if pauses { state.isPaused = true }
             return (state.nextRequest, pauses)
         }
@@ -137,6 +140,8 @@ final class LeaseKeepAliveStream: RPCStreamHandler {
         write()
     }
 
+    func becameWritable() { write() }
+
     /// One thread at a time, so that answers leave in order; never under the lock, because writing
     /// may end the call here and now.
     private func write() {
@@ -145,7 +150,7 @@ final class LeaseKeepAliveStream: RPCStreamHandler {
             return !state.isWriting
         }
         guard isMine else { return }
-        while let step = state.withLock({ $0.nextStep() }) {
+        while let step = state.withLock({ $0.nextStep(isWritable: writer.isWritable) }) {
             switch step {
             case .write(let message): writer.write(message)
             case .fail(let error): finish(error)

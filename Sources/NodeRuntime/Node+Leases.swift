@@ -35,9 +35,7 @@ extension Node {
                 }
             },
             confirm: { [self] group, completion in
-                read(KeyspaceID(group: group), linearizable: true) { result in
-                    completion(result.map(\.appliedTerm))
-                }
+                self.confirm(KeyspaceID(group: group), run: completion)
             },
             send: { [self] traffic, node in transport.send(traffic, to: node) })
     }

@@ -307,6 +307,21 @@ package final class Node: Sendable {
         if !posted { run(.failure(.overloaded)) }
     }
 
+    /// The term of the entry applied last, once a linearizable read could be served; `run` is called
+    /// once, from any thread, and must not block.
+    func confirm(
+        _ keyspace: KeyspaceID, run: @escaping @Sendable (Result<Term, NodeError>) -> Void
+    ) {
+        guard !isStopping.load(ordering: .relaxed) else { return run(.failure(.stopping)) }
+        guard let store = stores[keyspace.group] else {
+            preconditionFailure("no group \(keyspace.group)")
+        }
+        let waiter = ConfirmWaiter(
+            deadline: monotonicNanoseconds() + requestTimeout.nanoseconds
+        ) { run($0.map { store.appliedTerm }) }
+        if !consensusMailbox.post(.confirm(keyspace.group, waiter)) { run(.failure(.overloaded)) }
+    }
+
     /// Asks the leader about a lease; `completion` is called once, from any thread, and must not block.
     package func ask(
         _ kind: LeaseQuestion.Kind, _ lease: LeaseID, in keyspace: KeyspaceID,

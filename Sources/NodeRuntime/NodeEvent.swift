@@ -8,6 +8,8 @@ import RecordStore
 enum NodeEvent: Sendable {
     case propose(NodeProposal)
     case read(GroupID, ReadWaiter)
+    /// As a read, but of nothing that is on disk.
+    case confirm(GroupID, ConfirmWaiter)
     case peer(NodeMessages, from: NodeID)
     /// The log holds these durably, and everything of lower tickets.
     case durable([InGroup<AppendTicket>])
@@ -23,6 +25,15 @@ struct ReadWaiter: Sendable {
     /// Nanoseconds of CLOCK_MONOTONIC.
     var deadline: UInt64
     var run: @Sendable (Result<RecordReader, NodeError>) -> Void
+}
+
+/// Waits until this node has applied what a linearizable read would have to see. `run` is called
+/// once, on the consensus thread, and must not block: scans of any client may keep the reading
+/// threads, and must not keep a lease from being kept alive.
+struct ConfirmWaiter: Sendable {
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    var deadline: UInt64
+    var run: @Sendable (Result<Void, NodeError>) -> Void
 }
 
 typealias ProposalCompletion = @Sendable (Result<CommandOutcome, NodeError>) -> Void

@@ -42,7 +42,7 @@ package final class RPCCallContext: @unchecked Sendable {
     var handler: (any RPCStreamHandler)?
     var readingPaused = false
     /// Messages that came while reading was paused; at most one stream window of bytes.
-    var heldMessages: [ByteBuffer] = []
+    var heldMessages: CircularBuffer<ByteBuffer> = []
 
     // Any thread.
     private let cancelled = Atomic(false)

@@ -107,8 +107,15 @@ package final class RPCStreamWriter: Sendable {
 
     /// Stops delivering messages to the handler; the client's window is not renewed, so what it
     /// can still send is bounded by it. Bidirectional calls only.
+    ///
+    /// A handler that pauses as it is told of a message is told of no other, not even of those that
+    /// had been held back for it.
     package func pauseReading() {
-        call.outbox.submit(.setReadingPaused(call, true))
+        if call.outbox.eventLoop.inEventLoop, let connection = call.outbox.connection {
+            connection.setReadingPaused(call, true)
+        } else {
+            call.outbox.submit(.setReadingPaused(call, true))
+        }
     }
 
     package func resumeReading() {

@@ -326,4 +326,51 @@ import Testing
             await raw.close()
         }
     }
+
+    private final class OneByOneHandler: RPCStreamHandler {
+        let writer: RPCStreamWriter
+        let messages = Mutex<[String]>([])
+        let first: Signal<Void>
+        init(_ writer: RPCStreamWriter, first: Signal<Void>) {
+            self.writer = writer
+            self.first = first
+        }
+        func received(message: ByteBuffer) {
+            messages.withLock { $0.append(String(buffer: message)) }
+            writer.pauseReading()
+            first.send(())
+        }
+        func receivedHalfClose() {}
+        func cancelled() {}
+    }
+
+    /// Thousands of small messages fit into what a window holds back: a handler that takes few at a
+    /// time is not to be given all of them as it resumes.
+    @Test func aHandlerThatPausesAgainIsToldOfOneMessage() async throws {
+        let first = Signal<Void>()
+        let handler = Signal<OneByOneHandler>()
+        var methods = TestMethods.all
+        methods["/t.T/OneByOne"] = .bidirectional { _, writer in
+            let made = OneByOneHandler(writer, first: first)
+            handler.send(made)
+            return made
+        }
+        try await TestServer.with(methods) { test in
+            let raw = try await RawHTTP2Client.connect(to: test)
+            raw.send(1, headers: RawHTTP2Client.headers("/t.T/OneByOne"))
+            raw.send(1, data: ["a", "b", "c", "d"].flatMap { RawHTTP2Client.framed($0) })
+            await first.value
+            let made = await handler.value
+            for (number, expected) in [["a"], ["a", "b"], ["a", "b", "c"]].enumerated() {
+                let stream = 3 + 2 * number
+                // An answer on the same connection shows that the server has come so far.
+                raw.send(stream, headers: RawHTTP2Client.headers(TestMethods.echo))
+                raw.send(stream, data: RawHTTP2Client.framed("x"), endStream: true)
+                #expect(await raw.answer(on: stream).status == "0")
+                #expect(made.messages.withLock { $0 } == expected)
+                made.writer.resumeReading()
+            }
+            await raw.close()
+        }
+    }
 }

@@ -21,23 +21,36 @@ extension WatchHub {
 
     /// - Parameter events: all above `revision` and up to `through`; those before are skipped.
     mutating func dispatch(_ events: ArraySlice<WatchEvent>, through: Revision) {
-        let events = events.drop { $0.revision <= revision }
+        let events = Array(events.drop { $0.revision <= revision })
         guard through > revision else { return }
+        guard !index.isEmpty else { return hand(events, [], through: through) }
         var matches: [WatchMatch] = []
-        if !index.isEmpty {
-            for (position, event) in events.enumerated() {
-                index.forEach(watching: event.key) { seat in
-                    let watcher = watchers[Int(seat)]
-                    if watcher.place == .synced, watcher.takes(event) {
-                        matches.append(WatchMatch(item: seat, event: Int32(position)))
-                    }
+        var start = 0
+        for (position, event) in events.enumerated() {
+            if matches.count >= limits.matchesMax, event.revision != events[position - 1].revision {
+                hand(
+                    Array(events[start..<position]), matches,
+                    through: events[position - 1].revision)
+                matches.removeAll(keepingCapacity: true)
+                start = position
+            }
+            index.forEach(watching: event.key) { seat in
+                let watcher = watchers[Int(seat)]
+                if watcher.place == .synced, watcher.takes(event) {
+                    matches.append(WatchMatch(item: seat, event: Int32(position - start)))
                 }
             }
         }
+        hand(Array(events[start...]), matches, through: through)
+    }
+
+    /// Whole revisions: all events above `revision` and up to `through`, and who takes which.
+    private mutating func hand(
+        _ all: [WatchEvent], _ matches: [WatchMatch], through: Revision
+    ) {
         revision = through
-        recent.append(Array(events), limits)
-        guard !matches.isEmpty else { return }
-        let all = Array(events)
+        recent.append(all, limits)
+        var matches = matches
         forEachItem(of: &matches) { hub, seat, positions in
             let mine = positions.map { all[Int($0.event)] }
             guard let unsent = hub.deliver(mine, to: seat, through: through) else { return }

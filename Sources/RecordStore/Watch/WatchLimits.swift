@@ -5,6 +5,9 @@ package struct WatchLimits: Sendable {
     package var recentEventsMax = 4096
     /// The same in bytes (`WatchEvent.bytes`).
     package var recentBytesMax = 8 << 20
+    /// Events times watchers that are gathered before they are handed out, give or take one revision:
+    /// thousands may watch the same range while thousands of events wait.
+    package var matchesMax = 1 << 20
     /// Bytes of events that one stream is given before it must say whether it can take more. At the
     /// limit its watchers fall behind, one by one, and read from disk later. One response may be
     /// larger.

@@ -233,6 +233,32 @@ import Testing
             ])
     }
 
+    /// Events times watchers are gathered in parts of whole revisions, so that many watchers of many
+    /// events that have waited cost no memory.
+    @Test func manyMatchesAreHandedOutInParts() throws {
+        var limits = WatchLimits()
+        limits.matchesMax = 3
+        var world = try Self.world(limits)
+        for _ in 0..<2 {
+            world.hub.requested(Self.watch("a"), on: Self.stream, current: Revision(1))
+        }
+        _ = world.hub.takeEffects()
+        var changes: ShardChanges?
+        for number in 1...4 {
+            let body = Command.Body.operation(put("a", "\(number)"))
+            let entry = entry(world.shard.store.appliedIndex.rawValue + 1, body)
+            let (_, next) = try world.shard.store.applySome([entry], capturing: true)
+            if changes == nil { changes = next } else { changes!.append(next) }
+        }
+        world.hub.applied(try unwrap(changes))
+        #expect(
+            shown(world.hub.takeEffects()) == [
+                "0 up to 3: 2 a=1, 3 a=2", "1 up to 3: 2 a=1, 3 a=2",
+                "0 up to 5: 4 a=3, 5 a=4", "1 up to 5: 4 a=3, 5 a=4",
+            ])
+        world.hub.checkInvariants()
+    }
+
     /// A transaction that is refused has changed nothing, so nobody is told.
     @Test func refusedChangesAreNotTold() throws {
         var world = try Self.world()
