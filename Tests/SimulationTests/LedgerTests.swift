@@ -101,6 +101,31 @@ import Testing
         #expect(!world.mayLose([entry...entry], of: seats[0]))
     }
 
+    @Test func theLastStateBehindCutLogsIsSpared() {
+        let world = World(SimulationOptions(seed: 2, faults: .none))
+        let seats = world.nodes[..<world.founders].map { $0.seats[0] }
+        let state = LogIndex(2)
+        var registers = RegisterState()
+        (registers.appliedIndex, registers.appliedTerm) = (state, Term(1))
+        for seat in seats {
+            seat.ledger = Ledger(
+                hardState: HardState(term: Term(1)), base: state, baseTerm: Term(1), terms: [])
+            seat.machine.install(MachineSnapshot(registers: registers))
+        }
+        #expect(world.mayLoseState(of: seats[0]))
+        // A start has found out that it is gone, and waits for another's.
+        for seat in seats[1...] { seat.machine.wipe() }
+        #expect(!world.mayLoseState(of: seats[0]))
+        #expect(!world.mayLose([seats[0]]))
+        // One that has just joined has a log from the beginning, and nothing in it.
+        seats[1].ledger = Ledger()
+        #expect(!world.mayLoseState(of: seats[0]))
+        seats[1].ledger = Ledger(
+            hardState: HardState(term: Term(1)), base: .zero, baseTerm: .zero,
+            terms: [Term(1), Term(1)])
+        #expect(world.mayLoseState(of: seats[0]))
+    }
+
     @Test func aRollBackNeedsEveryPeersMemory() {
         let world = World(SimulationOptions(seed: 2, faults: .none))
         let seats = world.nodes[..<world.founders].map { $0.seats[0] }

@@ -20,8 +20,9 @@ import Primitives
 /// entry that it strikes has an intact copy on a full member that is not lost: in its log, or in its
 /// state.
 ///
-/// *Loss of a state machine's state*. As long as another full member that is not lost has its state,
-/// or a log from the beginning.
+/// *Loss of a state machine's state*. As long as another full member that is not lost has what the log
+/// of this one no longer holds: in its state, or in a log from the beginning. One that lost its own, and
+/// one that has just joined, waits for it like this one.
 ///
 /// A volume is rolled back only where this must be found out: every other voter durably remembers
 /// a start that the image has not seen, and by more than its number when the next start of the image
@@ -70,7 +71,7 @@ extension World {
                 $0.group == seat.group && $0 !== seat && !$0.isGivenUp && !budget.isLost($0)
             }
             guard !seat.isWitness,
-                others.allSatisfy({ $0.ledger.damaged.isEmpty && !$0.mustRebuild })
+                others.allSatisfy({ $0.ledger.damaged.isEmpty && $0.covers($0.ledger.base) })
             else { return false }
             return configurations(of: seat.group).allSatisfy { configuration in
                 [configuration.voters.incoming, configuration.voters.outgoing].allSatisfy {
@@ -114,7 +115,7 @@ extension World {
         if seat.isWitness { return false }
         let others = fullMembers(seat.group).filter { $0 !== seat && !$0.mustRebuild }
         let members = configurations(of: seat.group).map(\.voters.incoming.count).max() ?? 1
-        return others.count > members / 2
+        return others.count > members / 2 && others.contains { $0.covers(seat.ledger.base) }
     }
 
     /// Not lost, with a place in a configuration.
@@ -148,6 +149,21 @@ extension World {
                 loss.group == group && known.allSatisfy { $0.member(loss.replica) == nil }
                     && seat(loss.replica, group).map(\.isGivenUp) ?? true
             }
+        }
+    }
+}
+
+extension Seat {
+    /// Whether it durably has all entries up to `base`, in its log or in its state.
+    fileprivate func covers(_ base: LogIndex) -> Bool {
+        // A witness has no state that could lag.
+        if isWitness { return true }
+        if mustRebuild { return false }
+        if ledger.base == .zero { return ledger.lastIndex >= base }
+        do throws(MachineFailure) {
+            return try machine.persistedIndex() >= max(base, ledger.base)
+        } catch {
+            return false
         }
     }
 }

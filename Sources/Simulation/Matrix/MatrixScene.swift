@@ -19,6 +19,7 @@ final class MatrixScene {
         var engine: MemoryEngine?
         var ledger: Ledger
         var configuration: Configuration
+        var hasBegun: Bool
     }
 
     struct NodeImage {
@@ -76,7 +77,7 @@ final class MatrixScene {
                             flushed: isRegisters ? flushed : nil,
                             latest: isRegisters ? latest : nil,
                             engine: (seat.machine as? RecordMachine)?.image, ledger: seat.ledger,
-                            configuration: seat.configuration)
+                            configuration: seat.configuration, hasBegun: seat.hasBegun)
                     }))
         }
         checks = world.checks
@@ -150,6 +151,7 @@ extension Seat {
         ledger = image.ledger
         hasBegun = true
         configuration = image.configuration
+        hasBegun = image.hasBegun
         if let registers = image.registers { (machine as? RegisterMachine)?.image = registers }
         guard let engine = image.engine, let records = machine as? RecordMachine else { return }
         do throws(StorageError) {
