@@ -58,8 +58,8 @@ def crashed_by_bytes(name, fields, expected, found):
 
 
 def compare_taken(name, fields, expected, found):
-    return name in ("Txn", "Raw") and code(found) == "INVALID_ARGUMENT" and "answer" in expected and (
-        text(found).startswith("spine: compare "))
+    return name in ("Txn", "Raw") and "answer" in expected and (
+        code(found) == "INVALID_ARGUMENT" and text(found).startswith("spine: compare "))
 
 
 def transport_took_it(name, fields, expected, found):
