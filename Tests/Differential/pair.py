@@ -147,7 +147,7 @@ class Pair:
                 if "crashed" in found:
                     what += f"; our server ended:\n{self.clusters[1].nodes[0].log_tail(20)}"
                 return Difference(at, (name, fields), what, expected, found)
-            if known.ends:
+            if known.ends_at(name):
                 self.begin()
         return None
 

@@ -159,7 +159,8 @@ class Watchers:
             stream.watchers[watch_id] = watcher
             if stream.events.get(watch_id):
                 watcher.seen = stream.events[watch_id][-1]["kv"]["mod_revision"]
-        if watcher.start < self.session.floor and self.session.floor > 1:
+        # Where nothing has been compacted, etcd's floor is -1.
+        if watcher.start < (self.session.floor if self.session.floor > 1 else -1):
             # Compacted: the cancellation follows by itself.
             stream.stream.wait(lambda: watch_id in stream.canceled, EVENT_SECONDS)
             observation["then"] = observed("WatchResponse", stream.canceled.pop(watch_id, None))
