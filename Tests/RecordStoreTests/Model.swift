@@ -70,7 +70,15 @@ struct Model {
             }
             if put.lease != 0 { throw refused(.leaseNotFound(put.lease)) }
         }
-        for case .range(let range) in taken { try check(range, now: revision) }
+        for case .range(let range) in taken {
+            // A negative one is no revision to a transaction, and the newest to a range alone (etcd
+            // `checkRequestRange`).
+            let first = floor == 0 ? -1 : floor
+            if let asked = range.revision?.rawValue, asked < 0, asked < first {
+                throw refused(.compacted(floor: Revision(floor)))
+            }
+            try check(range, now: revision)
+        }
     }
 
     private func flatten(_ txn: TxnRequest) -> [Operation] {
