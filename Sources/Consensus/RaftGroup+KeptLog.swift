@@ -4,14 +4,15 @@ import Primitives
 // state is lost, and new members, have nothing but entries to go by, and somebody who cannot be heard
 // now may have the contents. But what the state machine has applied is committed, so damage
 // there takes nothing from a vote or a promise of what comes behind it: a leader counts itself in the
-// same way (`RaftLog.countedIndex`). Such a replica campaigns, acknowledges, and goes on asking.
+// same way (`RaftLog.countedIndex`). Such a replica campaigns, acknowledges, and goes on asking. What a
+// start finds is another matter: of that the replica had told nobody, and its peers may hold it.
 extension RaftGroup {
     /// Damage up to here keeps this replica from nothing but giving these entries away.
     private var toleratedIndex: LogIndex {
-        // An entry that nobody has read may be a configuration.
-        guard !settings.makesSnapshots, !configurationsMayLack, !log.needsSnapshot else {
-            return .zero
+        let isFromStart = damagedAtStart.contains { range in
+            log.damage.wanted.contains { $0.overlaps(range) }
         }
+        guard !settings.makesSnapshots, !isFromStart, !log.needsSnapshot else { return .zero }
         return log.appliedIndex
     }
 

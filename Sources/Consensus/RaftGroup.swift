@@ -107,6 +107,8 @@ package struct RaftGroup: Sendable {
     var repair = Repair()
     /// Entries damaged at the start that `configurations` may lack.
     var unread: UnreadConfigurations
+    /// Entries that the start found damaged, repaired meanwhile or not.
+    let damagedAtStart: [ClosedRange<LogIndex>]
 
     let incarnation: UInt64
     /// Since the start.
@@ -191,6 +193,7 @@ package struct RaftGroup: Sendable {
         let voteIsUnknown = restored.voteIsUnknown || term > restored.hardState.term
         vote = voteIsUnknown ? replica : restored.hardState.vote
         unread = UnreadConfigurations(log.damage, restored)
+        damagedAtStart = log.damage.wanted
         incarnation = restored.incarnation
         generator = SeededGenerator(seed: seed)
         var startGenerator = SeededGenerator(seed: ~seed)

@@ -115,7 +115,10 @@ extension ServerConnection {
             call.request = message
         case .bidirectional:
             if call.readingPaused {
-                call.heldMessages.append(message)
+                // A copy: the message lies in what was read from the socket, many times its size.
+                var copy = ByteBufferAllocator().buffer(capacity: message.readableBytes)
+                copy.writeImmutableBuffer(message)
+                call.heldMessages.append(copy)
             } else {
                 call.handler?.received(message: message)
             }

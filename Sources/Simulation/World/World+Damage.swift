@@ -81,7 +81,8 @@ extension World {
             return nil
         }
         var seats: [Harm] = []
-        for seat in node.seats where !seat.isGivenUp {
+        // One that was given out while the node was down has nothing there yet.
+        for seat in node.seats where !seat.isGivenUp && seat.hasBegun {
             guard let group = found[spec(seat).id] else { return nil }
             let before = seat.ledger
             if budget.isLost(seat) {
