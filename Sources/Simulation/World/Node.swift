@@ -30,6 +30,8 @@ final class Node {
     var isUp = false
     /// Rises with each start and each stop.
     var life = 0
+    /// Never brought forward while the process lives: what was due meanwhile, its ticks too, has been
+    /// put off until then.
     var pausedUntil: UInt64 = 0
 
     // Clocks.
