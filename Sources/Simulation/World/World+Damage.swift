@@ -81,7 +81,8 @@ extension World {
             return nil
         }
         var seats: [Harm] = []
-        for seat in node.seats where !seat.isGivenUp {
+        // What the disk holds for a seat that has not begun was another's: a start drops it.
+        for seat in node.seats where !seat.isGivenUp && seat.hasBegun {
             guard let group = found[spec(seat).id] else { return nil }
             let before = seat.ledger
             if budget.isLost(seat) {
