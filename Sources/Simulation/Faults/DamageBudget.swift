@@ -20,8 +20,9 @@ import Primitives
 /// entry that it strikes has an intact copy on a full member that is not lost: in its log, or in its
 /// state.
 ///
-/// *Loss of a state machine's state*. As long as another full member that is not lost has its state,
-/// or a log from the beginning.
+/// *Loss of a state machine's state*. As long as a majority of others that are not lost have theirs. A
+/// state counts as lost from the damage on, which may be found much later, until a snapshot has taken
+/// its place, or a log from the beginning.
 ///
 /// A volume is rolled back only where this must be found out: every other voter durably remembers
 /// a start that the image has not seen, and by more than its number when the next start of the image
@@ -43,6 +44,11 @@ struct DamageBudget {
     }
 
     mutating func forget(_ isOver: (Loss) -> Bool) { lost.removeAll(where: isOver) }
+}
+
+extension Seat {
+    /// What others lose may not be here.
+    fileprivate var lacksState: Bool { mustRebuild || stateIsAmiss }
 }
 
 extension World {
@@ -70,7 +76,7 @@ extension World {
                 $0.group == seat.group && $0 !== seat && !$0.isGivenUp && !budget.isLost($0)
             }
             guard !seat.isWitness,
-                others.allSatisfy({ $0.ledger.damaged.isEmpty && !$0.mustRebuild })
+                others.allSatisfy({ $0.ledger.damaged.isEmpty && !$0.lacksState })
             else { return false }
             return configurations(of: seat.group).allSatisfy { configuration in
                 [configuration.voters.incoming, configuration.voters.outgoing].allSatisfy {
@@ -100,7 +106,7 @@ extension World {
                 guard let term = seat.ledger.term(at: index) else { return false }
                 let others = fullMembers(seat.group).filter { $0 !== seat }
                 let isHeld = others.contains { other in
-                    other.ledger.holds(index, term) && !other.mustRebuild
+                    other.ledger.holds(index, term) && !other.lacksState
                 }
                 if !isHeld { return false }
                 index = index.next
@@ -112,7 +118,7 @@ extension World {
     /// Whether this replica's state machine may lose its state.
     func mayLoseState(of seat: Seat) -> Bool {
         if seat.isWitness { return false }
-        let others = fullMembers(seat.group).filter { $0 !== seat && !$0.mustRebuild }
+        let others = fullMembers(seat.group).filter { $0 !== seat && !$0.lacksState }
         let members = configurations(of: seat.group).map(\.voters.incoming.count).max() ?? 1
         return others.count > members / 2
     }

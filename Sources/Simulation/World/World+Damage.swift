@@ -129,13 +129,16 @@ extension World {
             // The map is small: it is gone as a whole, and a start finds that out.
             guard !seat.isRunning else { return false }
             seat.mustRebuild = true
+            seat.stateIsAmiss = true
             return true
         }
         var generator = SeededGenerator(seed: deedChance.word())
         let damage = deedChance.pick([
             MemoryDamage.refusesToOpen, .value, .block, .unreadableBlock, .everything,
         ])
-        return records.engine.inject(damage, using: &generator)
+        guard records.engine.inject(damage, using: &generator) else { return false }
+        seat.stateIsAmiss = true
+        return true
     }
 
     /// A volume comes back as it was at an earlier stop.
