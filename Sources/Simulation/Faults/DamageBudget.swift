@@ -20,9 +20,10 @@ import Primitives
 /// entry that it strikes has an intact copy on a full member that is not lost: in its log, or in its
 /// state.
 ///
-/// *Loss of a state machine's state*. As long as another full member that is not lost has what the log
-/// of this one no longer holds: in its state, or in a log from the beginning. One that lost its own, and
-/// one that has just joined, waits for it like this one.
+/// *Loss of a state machine's state*. As long as a majority of others that are not lost have theirs, and
+/// one of them has what the log of this one no longer holds: in its state, or in a log from the beginning.
+/// A state counts as lost from the damage on, which may be found much later, until a snapshot has taken
+/// its place, or a log from the beginning; one that has just joined waits for it like one that lost it.
 ///
 /// A volume is rolled back only where this must be found out: every other voter durably remembers
 /// a start that the image has not seen, and by more than its number when the next start of the image
@@ -44,6 +45,11 @@ struct DamageBudget {
     }
 
     mutating func forget(_ isOver: (Loss) -> Bool) { lost.removeAll(where: isOver) }
+}
+
+extension Seat {
+    /// What others lose may not be here.
+    fileprivate var lacksState: Bool { mustRebuild || stateIsAmiss }
 }
 
 extension World {
@@ -71,7 +77,9 @@ extension World {
                 $0.group == seat.group && $0 !== seat && !$0.isGivenUp && !budget.isLost($0)
             }
             guard !seat.isWitness,
-                others.allSatisfy({ $0.ledger.damaged.isEmpty && $0.covers($0.ledger.base) })
+                others.allSatisfy({
+                    $0.ledger.damaged.isEmpty && !$0.lacksState && $0.covers($0.ledger.base)
+                })
             else { return false }
             return configurations(of: seat.group).allSatisfy { configuration in
                 [configuration.voters.incoming, configuration.voters.outgoing].allSatisfy {
@@ -101,7 +109,7 @@ extension World {
                 guard let term = seat.ledger.term(at: index) else { return false }
                 let others = fullMembers(seat.group).filter { $0 !== seat }
                 let isHeld = others.contains { other in
-                    other.ledger.holds(index, term) && !other.mustRebuild
+                    other.ledger.holds(index, term) && !other.lacksState
                 }
                 if !isHeld { return false }
                 index = index.next
@@ -113,7 +121,7 @@ extension World {
     /// Whether this replica's state machine may lose its state.
     func mayLoseState(of seat: Seat) -> Bool {
         if seat.isWitness { return false }
-        let others = fullMembers(seat.group).filter { $0 !== seat && !$0.mustRebuild }
+        let others = fullMembers(seat.group).filter { $0 !== seat && !$0.lacksState }
         let members = configurations(of: seat.group).map(\.voters.incoming.count).max() ?? 1
         return others.count > members / 2 && others.contains { $0.covers(seat.ledger.base) }
     }

@@ -11,6 +11,8 @@ struct Network {
     private var nextCut = 0
     /// When the last packet of each link arrives, for links that keep order.
     var lastArrival: [UInt64]
+    /// When the last packet of all arrives, those included that keep no order.
+    var lastOfAll: UInt64 = 0
 
     init(nodes: Int) {
         self.nodes = nodes
@@ -78,6 +80,7 @@ extension World {
             arrival = max(arrival, network.lastArrival[link])
             network.lastArrival[link] = arrival
         }
+        network.lastOfAll = max(network.lastOfAll, arrival)
         queue.push(.deliver(packet), at: arrival)
     }
 

@@ -30,6 +30,8 @@ final class Node {
     var isUp = false
     /// Rises with each start and each stop.
     var life = 0
+    /// Never brought forward while the process lives: what was due meanwhile, its ticks too, has been
+    /// put off until then.
     var pausedUntil: UInt64 = 0
 
     // Clocks.
@@ -162,6 +164,9 @@ final class Seat {
     var isWitness = false
     /// The state on the disk is gone or cannot be read.
     var mustRebuild = false
+    /// The state was damaged, found or not, or is gone, and no snapshot has taken its place; a log from
+    /// the beginning makes it anew.
+    var stateIsAmiss = false
     /// The disk has been damaged, or exchanged: its log may come back with anything.
     var isHarmed = false
     /// The snapshot that the state was last made of; as durable as the state.

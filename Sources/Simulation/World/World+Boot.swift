@@ -136,6 +136,7 @@ extension World {
         }
         reach(.stateLost)
         seat.installed = nil
+        seat.stateIsAmiss = seat.ledger.base > .zero
         seat.machine.wipe()
         try seat.machine.start()
     }

@@ -81,7 +81,7 @@ extension World {
             return nil
         }
         var seats: [Harm] = []
-        // One that was given out while the node was down has nothing there yet.
+        // What the disk holds for a seat that has not begun was another's: a start drops it.
         for seat in node.seats where !seat.isGivenUp && seat.hasBegun {
             guard let group = found[spec(seat).id] else { return nil }
             let before = seat.ledger
@@ -129,13 +129,16 @@ extension World {
             // The map is small: it is gone as a whole, and a start finds that out.
             guard !seat.isRunning else { return false }
             seat.mustRebuild = true
+            seat.stateIsAmiss = true
             return true
         }
         var generator = SeededGenerator(seed: deedChance.word())
         let damage = deedChance.pick([
             MemoryDamage.refusesToOpen, .value, .block, .unreadableBlock, .everything,
         ])
-        return records.engine.inject(damage, using: &generator)
+        guard records.engine.inject(damage, using: &generator) else { return false }
+        seat.stateIsAmiss = true
+        return true
     }
 
     /// A volume comes back as it was at an earlier stop.

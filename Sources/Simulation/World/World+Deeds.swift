@@ -45,7 +45,8 @@ extension World {
             return true
         case .pause:
             guard let node = pickRunning() else { return false }
-            node.pausedUntil = now + deedChance.skewed(20_000...4_000_000)
+            node.pausedUntil = max(
+                node.pausedUntil, now + deedChance.skewed(20_000...4_000_000))
             return true
         case .slowDisk:
             guard let node = pickRunning() else { return false }

@@ -45,7 +45,7 @@ extension World {
         isHurting = false
         profile = .quiet
         healedAt = now
-        settledAt = max(now, network.lastArrival.max() ?? now)
+        settledAt = max(now, network.lastOfAll, nodes.map(\.pausedUntil).max() ?? now)
         trace.note(now, "healing")
         network.mendAll()
         for node in nodes {
@@ -55,7 +55,6 @@ extension World {
             node.isFull = false
             node.device.setFull(false)
             node.device.clearFaults()
-            if node.pausedUntil > now { node.pausedUntil = now }
             (node.seats.compactMap { $0.machine as? RecordMachine }).forEach {
                 $0.engine.freeSpace()
             }

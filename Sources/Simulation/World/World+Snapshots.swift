@@ -87,6 +87,7 @@ extension World {
         }
         seat.machine.install(image)
         seat.installed = metadata
+        seat.stateIsAmiss = false
         node.applyQueue.removeAll { $0.seat == transfer.seat }
         node.applyBatch.removeAll { $0.seat == transfer.seat }
         reach(.snapshotInstalled)

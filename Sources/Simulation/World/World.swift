@@ -56,8 +56,8 @@ final class World {
     var isHurting = false
     var cyclesLeft: Int
     var healedAt: UInt64 = 0
-    /// When the network has delivered what was under way at the healing: links that keep their order
-    /// hold back what follows a message that was delayed.
+    /// When the network has delivered what was under way at the healing (links that keep their order
+    /// hold back what follows a message that was delayed), and when pauses are over.
     var settledAt: UInt64 = 0
     /// Nobody asks for anything until groups have found leaders by themselves.
     var isQuiet = false
