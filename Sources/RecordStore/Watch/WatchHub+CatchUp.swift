@@ -24,6 +24,17 @@ extension WatchHub {
         }
         guard let first = near.map({ watchers[Int($0)].next }).min() else { return }
         let events = recent.events(from: first)
+        // Each may match each.
+        let part = max(1, limits.matchesMax / max(1, events.count))
+        for start in stride(from: 0, to: near.count, by: part) {
+            bring(Array(near[start..<min(start + part, near.count)]), events)
+        }
+    }
+
+    /// - Parameters:
+    ///   - near: seats whose next revision is among the events, or before them.
+    ///   - events: all from there up to `revision`.
+    private mutating func bring(_ near: [Int32], _ events: [WatchEvent]) {
         var matches = WatchMatcher.matches(
             events, for: near.map { watchers[Int($0)].range },
             takes: { [watchers] in watchers[Int(near[$0])].takes($1) })

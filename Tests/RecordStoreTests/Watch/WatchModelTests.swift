@@ -17,6 +17,7 @@ import Testing
         limits.responseBytesMax = 700
         limits.fragmentBytesMax = 300
         limits.readWatchersMax = 3
+        limits.matchesMax = 20
         limits.readRowsMax = 6
         limits.readBytesMax = 1_000
         return limits
