@@ -126,6 +126,29 @@ import Testing
         #expect(world.mayLoseState(of: seats[0]))
     }
 
+    @Test func whoHasAStateSparesIt() {
+        let world = World(SimulationOptions(seed: 2, faults: .none))
+        let seats = world.nodes[..<world.founders].map { $0.seats[0] }
+        #expect(world.mayLose([seats[0]]))
+        // Its node has found that out, and runs: it waits for a snapshot.
+        seats[1].stateIsAmiss = true
+        #expect(!world.mayLose([seats[0]]))
+        seats[1].stateIsAmiss = false
+        #expect(world.mayLose([seats[0]]))
+    }
+
+    @Test func aPauseLastsItsTimeAlsoThroughAHealing() {
+        let world = World(SimulationOptions(seed: 2, faults: .none))
+        world.nodes[0].pausedUntil = 5_000_000
+        world.network.lastOfAll = 3_000_000
+        world.heal()
+        #expect(world.nodes[0].pausedUntil == 5_000_000)
+        #expect(world.settledAt == 5_000_000)
+        world.nodes[0].pausedUntil = 0
+        world.heal()
+        #expect(world.settledAt == 3_000_000)
+    }
+
     @Test func aRollBackNeedsEveryPeersMemory() {
         let world = World(SimulationOptions(seed: 2, faults: .none))
         let seats = world.nodes[..<world.founders].map { $0.seats[0] }

@@ -44,15 +44,22 @@ extension World {
     }
 
     /// An entry that the process knows to be damaged is not acknowledged (Protocol-Aware Recovery,
-    /// FAST '18, §3.3: a faulty entry is not counted as one).
+    /// FAST '18, §3.3: a faulty entry is not counted as one). Where no snapshots are made, the log is
+    /// kept from its beginning, and what the state machine has applied may be damaged for good: nobody
+    /// waits for that.
     func checkIntact(_ message: RaftMessage, _ seat: Seat) {
-        guard case .appendResponse(.accepted(let matchIndex)) = message.kind,
-            let lost = seat.known.damaged.first, lost.lowerBound <= matchIndex
-        else { return }
+        guard case .appendResponse(.accepted(let matchIndex)) = message.kind else { return }
+        let tolerated =
+            raftSettings(seat).makesSnapshots ? .zero : seat.machine.appliedIndex
+        guard let range = seat.known.damaged.first(where: { $0.upperBound > tolerated }) else {
+            return
+        }
+        let lost = max(range.lowerBound, tolerated.next)
+        guard lost <= matchIndex else { return }
         fail(
             """
             group \(message.group): replica \(message.from) says \(message.kind) to \(message.to), \
-            and its disk has lost \(lost.lowerBound)
+            and its disk has lost \(lost)
             """)
     }
 
