@@ -76,8 +76,9 @@ extension RaftGroup {
         }
         // Nobody may have them any more because everyone has them in its state.
         dropSettledDamage()
-        guard settings.makesSnapshots, let left = log.damage.wanted.first?.lowerBound else { return }
-        searchSnapshot(atLeast: left)
+        if settings.makesSnapshots, let left = log.damage.wanted.first?.lowerBound {
+            searchSnapshot(atLeast: left)
+        }
     }
 
     private mutating func lowerDamageAlarm(_ alarmed: ClosedRange<LogIndex>) {
