@@ -89,7 +89,7 @@ finish() {
 }
 
 lint() {
-    find Package.swift Sources Tests -name '*.swift' ! -name '*.pb.swift' ! -path '*/Generated/*' \
+    find Package.swift Sources Tests Benchmarks -name '*.swift' ! -name '*.pb.swift' ! -path '*/Generated/*' \
         -print0 | xargs -0 swift format lint --strict --parallel --configuration .swift-format
 }
 export -f lint
