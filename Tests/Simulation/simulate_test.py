@@ -56,7 +56,7 @@ def check_digest(checks, program):
 
 def check_fails(checks, program):
     """A disk that forgets what it synced must be found, with the command that shows it again."""
-    run = simulate(program, "--seed", "15", "--seeds", "12", "--cycles", "1", "--sabotage",
+    run = simulate(program, "--seed", "15", "--seeds", "60", "--cycles", "1", "--sabotage",
                    "forgetfulDisk")
     checks.expect("a disk that forgets is found", run.returncode == 1, told(run))
     repeats = re.search(r"simulate .*--seed \d+.*forgetfulDisk", run.stdout)
