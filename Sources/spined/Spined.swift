@@ -100,10 +100,10 @@ struct Spined: AsyncParsableCommand {
             ? [] : try HostPort.list(listenFhirUrls, flag: "--listen-fhir-urls")
 
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        try await PortCheck.run(
+        try PortCheck.run(
             configuration.listenPeerURLs.map { ("--listen-peer-urls", $0) }
                 + configuration.listenClientURLs.map { ("--listen-client-urls", $0) }
-                + fhirURLs.map { ("--listen-fhir-urls", $0) }, eventLoops: eventLoops)
+                + fhirURLs.map { ("--listen-fhir-urls", $0) })
         let node = try Node.open(configuration, eventLoops: eventLoops, logger: logger) { why in
             // Not a clean stop: what could not be written must not be flushed either.
             FileHandle.standardError.write(Data("spined: stopping: \(why)\n".utf8))

@@ -125,7 +125,7 @@ final class TestCluster {
     /// Ports that were free a moment ago, below the range that the system draws from for outgoing
     /// connections: from that range a connection attempt to a node that is down may take the node's
     /// own port, and connect to itself.
-    private static func freePorts(_ count: Int) throws -> [Int] {
+    static func freePorts(_ count: Int) throws -> [Int] {
         var ports: [Int] = []
         for _ in 0..<1000 where ports.count < count {
             let port = Int.random(in: 12_000..<30_000)
@@ -135,7 +135,7 @@ final class TestCluster {
         return ports
     }
 
-    private static func isFree(_ port: Int) -> Bool {
+    static func isFree(_ port: Int) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { _ = close(descriptor) }
         var reuse: Int32 = 1
