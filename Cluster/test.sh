@@ -106,7 +106,12 @@ unit_tests() {
     grep -E '^[^ ]+ Test .* skipped|recorded an issue|^[^ ]+ Test .* failed after |^[^ ]+ Test run with ' \
         "$log"
     if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ] || [ "$((passed + failed))" -eq 0 ]; then
-        echo "FAILED  the unit test run ended with $code; its last lines:"
+        echo "FAILED  the unit test run ended with $code; what stopped it, and its last lines:"
+        # A crash prints its reason first, then hundreds of lines of registers and images.
+        grep -nE -A 1 'Fatal error|Precondition failed|Assertion failed|error: Exited with' "$log" |
+            head -n 20
+        grep -E -A 60 '^Thread [0-9]+ .*crashed' "$log" | grep -E '^Thread |^[0-9]+ .* in ' |
+            head -n 20
         tail -n 30 "$log"
         failed=$((failed + 1))
     fi

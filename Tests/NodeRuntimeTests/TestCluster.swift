@@ -6,6 +6,7 @@ import Primitives
 import RPC
 import RecordModel
 import SpineClient
+import Testing
 
 @testable import NodeRuntime
 
@@ -60,11 +61,12 @@ final class TestCluster {
             electionMilliseconds: 500)
     }
 
-    /// - Parameter fatal: what to do when the node cannot go on.
+    /// - Parameter fatal: what to do when the node cannot go on; without one it is an issue of the
+    ///   test run (of no test in particular: it is recorded on the node's own thread).
     func start(
         _ name: String,
         fatal: @escaping @Sendable (String) -> Void = {
-            preconditionFailure("the node cannot go on: \($0)")
+            Issue.record("a node of a test cluster cannot go on: \($0)")
         }
     ) async throws {
         let logger = Logger(label: name) { _ in SwiftLogNoOpLogHandler() }
