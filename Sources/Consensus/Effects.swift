@@ -3,8 +3,9 @@ import Primitives
 /// What the shell must do after an event. The order is part of the contract:
 ///
 /// - `messages` may leave at once, whatever else is here.
-/// - `append` goes to the log in the order of its tickets. `append.messagesAfterDurable` leave once
-///   that work, and all work of lower tickets, is durable, and `appended(_:)` is called then.
+/// - `append` goes to the log in the order of its tickets. Once that work, and all work of lower
+///   tickets, is durable, `appended(_:)` is told, and `append.messagesAfterDurable` leave: no answer to
+///   one of them may be handed to the group before it was told.
 /// - `committed` is durable in this replica's log already; it goes to the state machine in order,
 ///   and `applied(through:)` is called as it advances.
 /// - Each of `fetches` is answered once by `entriesFetched(_:)`.

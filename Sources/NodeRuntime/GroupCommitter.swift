@@ -8,21 +8,21 @@ import ReplicatedLog
 final class GroupCommitter: Sendable {
     private let log: ReplicatedLog
     private let mailbox: Mailbox<AppendBatch>
-    private let transport: PeerTransport
+    private let send: @Sendable (NodeBatch) -> Void
     private let consensus: Mailbox<NodeEvent>
     private let metrics: NodeMetrics
     private let fatal: @Sendable (String) -> Void
 
     init(
-        log: ReplicatedLog, mailbox: Mailbox<AppendBatch>, transport: PeerTransport,
-        consensus: Mailbox<NodeEvent>, metrics: NodeMetrics,
+        log: ReplicatedLog, mailbox: Mailbox<AppendBatch>, consensus: Mailbox<NodeEvent>,
+        metrics: NodeMetrics, send: @escaping @Sendable (NodeBatch) -> Void,
         fatal: @escaping @Sendable (String) -> Void
     ) {
         self.log = log
         self.mailbox = mailbox
-        self.transport = transport
         self.consensus = consensus
         self.metrics = metrics
+        self.send = send
         self.fatal = fatal
     }
 
@@ -52,10 +52,10 @@ final class GroupCommitter: Sendable {
             try log.sync()
             metrics.logSync.observe(nanoseconds: monotonicNanoseconds() - start)
         }
-        // None of them carries commands to a leader, which would have to be told of: those wait for
-        // nothing and leave with the turn.
-        for messages in batch.messagesAfterDurable { _ = transport.send(messages) }
+        // First: what comes back from a peer would find a replica that does not know yet what it has
+        // acknowledged, and takes that for a disk that has forgotten.
         consensus.postRegardless(.durable(batch.tickets))
+        for messages in batch.messagesAfterDurable { send(messages) }
     }
 }
 

@@ -148,8 +148,12 @@ package final class Node: Sendable {
         try await transport.listen(on: configuration.listenPeerURLs)
         transport.dial()
         let committer = GroupCommitter(
-            log: log, mailbox: logMailbox, transport: transport, consensus: consensusMailbox,
-            metrics: metrics, fatal: fatal)
+            log: log, mailbox: logMailbox, consensus: consensusMailbox, metrics: metrics,
+            send: { [transport] batch in
+                // None of them carries commands to a leader, which would have to be told of: those
+                // wait for nothing and leave with the turn.
+                _ = transport.send(batch)
+            }, fatal: fatal)
         let applier = Applier(
             stores: stores, log: log, mailbox: applyMailbox, consensus: consensusMailbox,
             completions: completions, own: id, incarnation: incarnation,

@@ -86,7 +86,10 @@ final class ScriptedServer: Sendable {
     ) async throws {
         let servers = scripts.map(ScriptedServer.init)
         for server in servers { try await server.start() }
-        let client = try SpineClient(endpoints: servers.map(\.endpoint))
+        // None of these scenarios is about time, and other tests may hold the threads for long.
+        var settings = SpineClient.Settings()
+        settings.timeout = .seconds(600)
+        let client = try SpineClient(endpoints: servers.map(\.endpoint), settings: settings)
         do {
             try await body(client, servers)
         } catch {
