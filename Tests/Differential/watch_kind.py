@@ -146,11 +146,16 @@ class Watchers:
         if sum(len(one.watchers) for one in self.streams.values()) >= WATCHERS_MAX:
             return {"not made": "there are enough"}
         stream = self.stream(number)
+        # The end of an earlier one of this id, for which nobody has waited, is not the new one's.
+        with stream.stream.changed:
+            before = stream.canceled.pop(fields.get("watch_id") or None, None)
         wrong = stream.answer({"create_request": fields}, lambda: stream.created)
         if wrong:
             return wrong
         created = stream.created.pop(0)
         observation = observed("WatchResponse", created)
+        if before:
+            observation["end of the one before"] = observed("WatchResponse", before)
         if created["canceled"]:
             return observation
         watcher = Watcher(fields, created, self.session.floor)
